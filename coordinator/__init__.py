@@ -1,0 +1,1 @@
+"""Admits, stores, places, dispatches, settles."""

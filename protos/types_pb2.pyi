@@ -494,19 +494,23 @@ class RunnerUp(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     EXPECTED_MS_FIELD_NUMBER: _builtins.int
+    BILL_USD_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     cost_usd: _builtins.float
     expected_ms: _builtins.float
+    bill_usd: _builtins.float
+    """energy + network + carbon: the cost without the client's time"""
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         cost_usd: _builtins.float = ...,
         expected_ms: _builtins.float = ...,
+        bill_usd: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_usd", b"cost_usd", "expected_ms", b"expected_ms", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_usd", b"bill_usd", "cost_usd", b"cost_usd", "expected_ms", b"expected_ms", "node", b"node"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""One short file a strategy: its rule, its source, and what theory says of it."""

@@ -1,0 +1,170 @@
+"""From work that waits to leases: one snapshot, one plan, and the record from which it can be recomputed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from coordinator.admit import Limits
+from coordinator.lifecycle import JobEvent, job_after
+from coordinator.ports import Decision, Load, OpenState, Turn, task_runs
+from coordinator.queue import Queue, Run
+from coordinator.work import Attempt, Member, Piece
+from placement.cost import Preparer
+from placement.fleet_table import NodeTable
+from placement.model import Demand, Group
+from placement.quote import service_s
+from placement.strategy import Snapshot, Strategy
+
+IDLE_RNG = np.random.default_rng(0)  # for strategies that say that they draw nothing
+
+
+class Placer:
+    """The strategies with their states, and the counter from which every lease takes its epoch.
+
+    Epochs rise strictly over the life of the store: an epoch is the number of a placement, the id of its attempt,
+    and the fence against older holders, all in one.
+    """
+
+    def __init__(
+        self,
+        table: NodeTable,
+        preparer: Preparer,
+        strategies: Callable[[str], Strategy],
+        opened: OpenState,
+        limits: Limits,
+    ) -> None:
+        self._table = table
+        self._preparer = preparer
+        self._strategies = strategies
+        self._limits = limits
+        self._seed = opened.seed
+        self._known: dict[str, Strategy] = {}
+        self.states: dict[str, Any] = {}
+        self.live = opened.strategy
+        self.next_epoch = opened.next_epoch
+
+    def find(self, name: str) -> Strategy:
+        """A strategy by name. Raises whatever the finder raises for an unknown one."""
+        if name not in self._known:
+            self._known[name] = self._strategies(name)
+        return self._known[name]
+
+    def place(self, queue: Queue, members: dict[str, Member], turn: Turn, now: float) -> bool:
+        """Offer what waits to its strategies and lease what they place; whether anything more could be placed."""
+        offered = queue.window(self._limits.offered_a_turn)
+        if not offered or not len(self._table):
+            return False
+        turn.first_epoch = turn.first_epoch or self.next_epoch
+        turn.loads.extend(self._changed_loads())
+        placed = 0
+        start = 0
+        while start < len(offered):
+            name = offered[start][0].strategy or self.live
+            end = start
+            while end < len(offered) and (offered[end][0].strategy or self.live) == name:
+                end += 1
+            placed += self._decide(name, offered[start:end], members, turn, now)
+            start = end
+        if not placed:  # nothing will be written of this turn: what changed is still to be told
+            self._table.changed.update(load.node for load in turn.loads)
+            turn.loads.clear()
+        return placed > 0 and bool(queue)
+
+    def _changed_loads(self) -> list[Load]:
+        changed, table = sorted(self._table.changed), self._table
+        table.changed.clear()
+        return [Load(i, *table.queue_of(i)) for i in changed]
+
+    def _decide(
+        self, name: str, offered: list[tuple[Run, int]], members: dict[str, Member], turn: Turn, now: float
+    ) -> int:
+        strategy = self.find(name)
+        merged = _merge(offered)
+        groups = [Group(demand, sum(count for _, count in runs)) for demand, runs in merged]
+        prepared = [self._preparer.prepare(group.demand.shape, now) for group in groups]
+        state = self.states.get(name, strategy.initial())
+        seed = (self._seed, turn.number, len(turn.decisions))
+        rng = np.random.default_rng(seed) if strategy.draws else IDLE_RNG
+        plan, self.states[name] = strategy.plan(Snapshot(now, self._table, groups, prepared), state, rng)
+        first_epoch = self.next_epoch
+        pieces: list[Piece] = []
+        for (demand, runs), prep, nodes in zip(merged, prepared, plan.nodes, strict=True):
+            if not nodes:
+                continue
+            taken = _take(runs, len(nodes))
+            pieces.extend(taken)
+            self._lease(taken, nodes, service_s(demand, prep), members, turn, now)
+        if pieces:
+            turn.decisions.append(
+                Decision(
+                    name,
+                    asdict(strategy),  # type: ignore[call-overload]  # parameters are the fields of a dataclass
+                    state,
+                    seed,
+                    groups,
+                    [len(nodes) for nodes in plan.nodes],
+                    [node for nodes in plan.nodes for node in nodes],
+                    [cost for costs in plan.costs for cost in costs],
+                    first_epoch,
+                    task_runs(pieces),
+                )
+            )
+        return len(pieces)
+
+    def _lease(
+        self,
+        pieces: list[Piece],
+        nodes: list[int],
+        run: np.ndarray,
+        members: dict[str, Member],
+        turn: Turn,
+        now: float,
+    ) -> None:
+        table, placed_us = self._table, int(now * 1e6)
+        epoch = self.next_epoch
+        expected = dict.fromkeys(nodes, 0.0)
+        for node in expected:
+            expected[node] = float(run[node])
+        for piece, node in zip(pieces, nodes, strict=True):
+            run_s = expected[node]
+            starts = max(float(table.clear_at[node]), now)
+            attempt = Attempt(epoch, piece, node, placed_us, run_s, starts + run_s)
+            job = piece.job
+            job.live[epoch] = attempt
+            job.state = job_after(job.state, JobEvent.PLACED)
+            name = table.names[node]
+            members[name].live[epoch] = attempt
+            turn.dispatch.setdefault(name, []).append(attempt)
+            table.debit(node, run_s, now)
+            epoch += 1
+        self.next_epoch = epoch
+
+
+def _merge(offered: list[tuple[Run, int]]) -> list[tuple[Demand, list[tuple[Run, int]]]]:
+    """Neighbouring runs of equal demands become one group; first come first served is kept across demands."""
+    merged: list[tuple[Demand, list[tuple[Run, int]]]] = []
+    for run, count in offered:
+        if merged and merged[-1][0] == run.demand:
+            merged[-1][1].append((run, count))
+        else:
+            merged.append((run.demand, [(run, count)]))
+    return merged
+
+
+def _take(runs: list[tuple[Run, int]], count: int) -> list[Piece]:
+    taken: list[Piece] = []
+    for run, offered in runs:
+        if len(taken) == count:
+            break
+        taken.extend(run.take(min(offered, count - len(taken))))
+    return taken
+
+
+def checksum(costs: list[float]) -> int:
+    """Of a plan's costs, bit for bit: the log keeps this instead of the costs and finds any drift by it."""
+    return zlib.crc32(np.asarray(costs, dtype="<f8").tobytes())

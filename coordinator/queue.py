@@ -1,0 +1,151 @@
+"""Work that waits for a node, first come first served within a priority.
+
+One entry is a run of equal demands: many single-task jobs of a submission, or the uncut rest of one divisible job.
+So a job of a thousand tasks costs one entry, and a run becomes one group for the strategy.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from coordinator.work import Job, Piece
+from placement.model import Demand
+
+
+class Run:
+    """Equal tasks in order: ready-made pieces, or the pieces that are cut off a job's front as they are taken."""
+
+    __slots__ = ("_grain", "_job", "_pieces", "_withdrawn", "demand", "priority", "seq", "strategy")
+
+    def __init__(
+        self, seq: int, demand: Demand, priority: int, strategy: str, pieces: deque[Piece], job: Job | None, grain: int
+    ) -> None:
+        self.seq = seq
+        self.demand = demand
+        self.priority = priority
+        self.strategy = strategy
+        self._pieces = pieces
+        self._job = job  # whose whole grains are cut as they are taken
+        self._grain = grain
+        self._withdrawn = 0  # of the submission, when the pieces were last looked through
+
+    @property
+    def count(self) -> int:
+        """Tasks that wait here."""
+        if self._job is not None:
+            return 0 if self._job.settled else (self._job.units - self._job.cut_to) // self._grain
+        if self._pieces and self._pieces[0].job.submission.withdrawn != self._withdrawn:
+            self._withdrawn = self._pieces[0].job.submission.withdrawn
+            self._pieces = deque(piece for piece in self._pieces if not piece.job.settled)
+        return len(self._pieces)
+
+    @property
+    def pieces(self) -> Iterable[Piece]:
+        """The ready-made pieces."""
+        return self._pieces
+
+    def take(self, count: int) -> list[Piece]:
+        """The first `count` tasks. A task's part number is its place in the job, so a replay finds it again."""
+        if self._job is None:
+            taken = [self._pieces.popleft() for _ in range(count)]
+        else:
+            job, grain = self._job, self._grain
+            part = job.cut_to // grain
+            taken = [Piece(job, part + k, job.cut_to + k * grain, grain, 0) for k in range(count)]
+            job.cut_to += count * grain
+        for piece in taken:
+            piece.job.waiting -= 1
+        return taken
+
+    def __lt__(self, other: Run) -> bool:
+        return (-self.priority, self.seq) < (-other.priority, other.seq)
+
+
+class Queue:
+    """All runs, by priority and then by arrival."""
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+        self._seq = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def _next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _insert(self, run: Run) -> None:
+        if not self._runs or self._runs[-1] < run:
+            self._runs.append(run)
+        else:
+            insort(self._runs, run)
+
+    def add_jobs(self, jobs: list[Job]) -> None:
+        """New jobs of one submission: runs of equal whole ones, and a divisible one by its grain and its rest."""
+        grain = jobs[0].submission.grain
+        start = 0
+        while start < len(jobs):
+            job = jobs[start]
+            end = start + 1
+            if job.units > grain:
+                self.add_uncut(job)
+                self.add_rest(job)
+            else:
+                while end < len(jobs) and jobs[end].units == job.units:
+                    end += 1
+                self.add_pieces([Piece(one, 0, 0, one.units, 0) for one in jobs[start:end]])
+            start = end
+
+    def add_uncut(self, job: Job) -> None:
+        """The whole grains of a divisible job that were not cut yet; they are cut as they are taken."""
+        grain, wishes = job.submission.grain, job.submission.wishes
+        demand = job.submission.demand(grain)
+        run = Run(self._next_seq(), demand, wishes.priority, wishes.strategy, deque(), job, grain)
+        if run.count:
+            job.waiting += run.count
+            self._insert(run)
+
+    def add_rest(self, job: Job) -> None:
+        """What is left of a divisible job behind its last whole grain."""
+        part, rest = divmod(job.units, job.submission.grain)
+        if rest:
+            self.add_pieces([Piece(job, part, job.units - rest, rest, 0)])
+
+    def add_pieces(self, pieces: list[Piece]) -> None:
+        """Equal pieces of one submission, at the end of their priority."""
+        submission, wishes = pieces[0].job.submission, pieces[0].job.submission.wishes
+        demand = submission.demand(pieces[0].units)
+        for piece in pieces:
+            piece.job.waiting += 1
+        self._insert(Run(self._next_seq(), demand, wishes.priority, wishes.strategy, deque(pieces), None, 0))
+
+    def put_back(self, piece: Piece) -> None:
+        """A piece whose attempt is over without its end: before everything that came later than its job."""
+        piece.job.waiting += 1
+        wishes = piece.job.submission.wishes
+        run = Run(
+            -1, piece.job.submission.demand(piece.units), wishes.priority, wishes.strategy, deque([piece]), None, 0
+        )
+        insort(self._runs, run)
+
+    def window(self, tasks: int) -> list[tuple[Run, int]]:
+        """The first runs, with how many of their tasks are offered: `tasks` in all."""
+        offered: list[tuple[Run, int]] = []
+        left, seen = tasks, 0
+        for run in self._runs:
+            if left <= 0:
+                break
+            seen += 1
+            count = min(run.count, left)
+            if count:
+                offered.append((run, count))
+                left -= count
+        if len(offered) < seen:  # forget the runs that are used up
+            self._runs[:seen] = [run for run, _ in offered]
+        return offered
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)

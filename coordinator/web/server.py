@@ -1,0 +1,1 @@
+"""HTTP beside gRPC: health, metrics and the API, for whoever brings a token."""

@@ -1,0 +1,304 @@
+"""Tables and sentences for people: how figures are written, and which columns a view shows."""
+
+import io
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeward.views import Considered, Job, Node, Placement, Plan, Site, Strategy, Token, Why
+
+PLAIN_WIDTH = 240  # where no terminal sets one: wide enough that nothing is cut
+
+
+def text(renderable: RenderableType) -> str:
+    """Without colour, however wide."""
+    out = io.StringIO()
+    Console(file=out, width=PLAIN_WIDTH, markup=False, highlight=False, color_system=None).print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")
+
+
+def money(usd: float | None) -> str:
+    """Two significant digits, never an exponent; from a dollar on, cents."""
+    if usd is None:
+        return "-"
+    sign, usd = ("-" if usd < 0 else ""), abs(usd)
+    if usd >= 1:
+        return f"{sign}${usd:,.2f}"
+    return f"{sign}${Decimal(f'{usd:.2g}').normalize():f}" if usd else "$0"
+
+
+def duration(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    if ms < 9.95:
+        return f"{ms:.2g} ms"
+    if ms < 9_999.5:
+        return f"{ms:.0f} ms"
+    if ms < 600_000:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms / 60_000:,.0f} min"
+
+
+def energy(joules: float | None) -> str:
+    if joules is None:
+        return "-"
+    return f"{joules / 3.6e6:,.2f} kWh" if joules >= 3.6e6 else f"{_three_digits(joules)} J"
+
+
+def rate(hashes_per_s: float | None) -> str:
+    if hashes_per_s is None:
+        return "-"
+    for unit, size in (("TH/s", 1e12), ("GH/s", 1e9), ("MH/s", 1e6), ("kH/s", 1e3)):
+        if hashes_per_s >= size:
+            return f"{hashes_per_s / size:.3g} {unit}"
+    return f"{hashes_per_s:.0f} H/s"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{Decimal(f'{value:.3g}'):f}"
+
+
+def short_id(job_id: str) -> str:
+    """The end of the id: jobs of one minute differ only there."""
+    return job_id[-8:]
+
+
+def placement_line(placement: Placement) -> str:
+    runner_up = placement.runner_up
+    second = (
+        f"runner-up {runner_up.node}: {money(runner_up.cost_usd)}, {duration(runner_up.expected_ms)}"
+        if runner_up
+        else "no other node could"
+    )
+    return (
+        f"placed on {placement.node}: {money(placement.cost_usd)}, {duration(placement.expected_ms)}; "
+        f"{second}; {placement.strategy}"
+    )
+
+
+def placement_prefix(placement: Placement) -> str:
+    clock = placement.at[11:23]
+    return f"{clock}  {placement.seq:>6}  {short_id(placement.job_id)}  "
+
+
+def nodes(nodes: Sequence[Node]) -> RenderableType:
+    if not nodes:
+        return "No node has joined yet: `edgeward token create --role node` lets one in."
+    table = _table(
+        *("node", "state", "site", "region", "operator", "tier"),
+        *(">busy", ">waiting", ">price", ">rtt", ">speed"),
+    )
+    for node in nodes:
+        table.add_row(
+            node.name,
+            _state(node.state),
+            node.site,
+            node.region,
+            node.operator,
+            node.tier,
+            f"{node.busy}/{node.slots}",
+            str(node.waiting),
+            _price(node.price_usd_per_kwh, node.price_source),
+            duration(node.rtt_ms),
+            f"{rate(node.hashes_per_s)} a slot" if node.hashes_per_s else "-",
+        )
+    injected = [f"{node.name}: {_injected(node)} (injected)" for node in nodes if node.injected]
+    return Group(table, *injected)
+
+
+def _injected(node: Node) -> str:
+    assert node.injected is not None
+    delay, brake = node.injected.extra_delay_ms, node.injected.max_hashes_per_s
+    parts = [f"{duration(delay)} more round trip"] * bool(delay) + [f"held to {rate(brake)}"] * bool(brake)
+    return ", ".join(parts)
+
+
+def sites(sites: Sequence[Site]) -> RenderableType:
+    table = _table("site", "region", "operator", "tier", ">price", "curtailed", "nodes", "note")
+    for site in sites:
+        price = _price(site.price_usd_per_kwh, site.price_source)
+        curtailed = "yes" if site.curtailed else ""
+        table.add_row(
+            site.name, site.region, site.operator, site.tier, price, curtailed, ", ".join(site.nodes), site.price_note
+        )
+    return table if sites else "There is no site yet: a site comes with its first node, or from the configuration."
+
+
+def strategies(strategies: Sequence[Strategy]) -> RenderableType:
+    table = _table("", "strategy", "family", "rule")
+    for strategy in strategies:
+        table.add_row("*" if strategy.live else "", strategy.name, strategy.family, strategy.rule)
+    return table
+
+
+def tokens(tokens: Sequence[Token]) -> RenderableType:
+    table = _table("id", "role", "name", "for", ">uses left", "expires")
+    for token in tokens:
+        use = "HTTP" if token.bearer else "joining"
+        table.add_row(token.id, token.role, token.name or "any", use, str(token.uses_left), token.expires_at)
+    return table if tokens else "No token is open."
+
+
+def jobs(jobs: Sequence[Job]) -> RenderableType:
+    table = _table("job", "kind", "state", "submitted", ">done", ">cost", ">energy", "nodes")
+    for job in jobs:
+        receipt = job.receipt
+        table.add_row(
+            job.job_id,
+            job.kind,
+            _state(job.state),
+            _second(job.submitted_at),
+            _share(job),
+            money(receipt.cost_usd if receipt else None),
+            energy(receipt.energy_joules if receipt else None),
+            ", ".join(receipt.nodes) if receipt else "",
+        )
+    return table if jobs else "No such job."
+
+
+def _second(moment: str) -> str:
+    """To the second, UTC."""
+    return moment[:19].replace("T", " ")
+
+
+def _share(job: Job) -> str:
+    if job.state == "succeeded":
+        return "100 %"
+    return f"{100 * job.units_done / job.units:.0f} %" if job.units else "-"
+
+
+def job(job: Job) -> RenderableType:
+    lines: list[RenderableType] = [
+        Text.assemble(f"job {job.job_id}: ", _state(job.state)),
+        *([job.error] if job.error else ()),
+        *([f"waiting for {job.waiting_for}"] if job.waiting_for else ()),
+        *result_lines(job),
+        f"submitted {job.submitted_at} from {job.origin or 'the coordinator itself'}, key {job.key}",
+    ]
+    if job.attempts:
+        table = _table("attempt on", ">epoch", "state", "placed", ">ran", ">cost", ">energy", "reason")
+        for attempt in job.attempts:
+            receipt = attempt.receipt
+            table.add_row(
+                attempt.node,
+                str(attempt.epoch),
+                _state(attempt.state),
+                _second(attempt.placed_at),
+                duration(receipt.run_ms if receipt else None),
+                money(receipt.cost_usd if receipt else None),
+                energy(receipt.energy_joules if receipt else None),
+                attempt.reason,
+            )
+        lines.append(table)
+    return Group(*lines)
+
+
+def result_lines(job: Job) -> list[str]:
+    """What was found and what it cost."""
+    lines = []
+    if job.result is not None:
+        lines += [f"found nonce {found.nonce:,}  {found.hash}" for found in job.result.nonces]
+        if not job.result.nonces:
+            lines.append(f"no nonce meets the target; {job.result.hashes_done:,} were tried")
+    if job.receipt is not None:
+        receipt = job.receipt
+        took = f"{duration(receipt.total_ms)} (queue {duration(receipt.queue_ms)}, run {duration(receipt.run_ms)})"
+        lines.append(
+            f"cost {money(receipt.cost_usd)}, {energy(receipt.energy_joules)} ({receipt.energy_source}), {took}, "
+            f"on {', '.join(receipt.nodes) or 'no node'}"
+        )
+    return lines
+
+
+def why(why: Why) -> RenderableType:
+    if not why.placements:
+        return f"Job {why.job_id} has not been placed yet; `edgeward job {why.job_id}` says what it waits for."
+    parts: list[RenderableType] = []
+    for explained in why.placements:
+        parts.append(placement_prefix(explained.placement) + placement_line(explained.placement))
+        parts.append(considered(explained.considered))
+    return Group(*parts)
+
+
+def plan(plan: Plan) -> RenderableType:
+    parts: list[RenderableType] = []
+    if plan.refusal:
+        parts.append(" ".join(filter(None, ("Refused:", plan.refusal.reason, plan.refusal.relaxation))))
+        parts += [f"  {each.left} nodes left after {each.rule}" for each in plan.refusal.survivors]
+    elif not plan.placements:
+        parts.append("It would wait: no node can take it now.")
+    parts += ["would be " + placement_line(placement) for placement in plan.placements]
+    if plan.considered:
+        parts.append(considered(plan.considered))
+    return Group(*parts)
+
+
+def considered(considered: Iterable[Considered]) -> RenderableType:
+    """The nodes that could have had it, best first, then a sentence for each that could not."""
+    feasible: list[Considered] = []
+    rejected: list[Considered] = []
+    for node in considered:
+        (rejected if node.rank is None else feasible).append(node)
+    costs = {
+        "energy": [node.energy_usd for node in feasible],
+        "network": [node.network_usd for node in feasible],
+        "carbon": [node.carbon_usd for node in feasible],
+        "time": [node.time_usd for node in feasible],
+    }
+    parts = {part: [node.parts_ms[part] for node in feasible] for part in ("rtt", "transfer", "queue", "service")}
+    columns = [
+        (">rank", [str(node.rank) for node in feasible]),
+        ("node", [node.node for node in feasible]),
+        (">cost", [money(node.cost_usd) for node in feasible]),
+        *((f">{name}", [money(usd) for usd in column]) for name, column in costs.items() if any(column)),
+        (">expected", [duration(node.expected_ms) for node in feasible]),
+        *((f">{name}", [duration(ms) for ms in column]) for name, column in parts.items() if any(column)),
+        (">joules", [energy(node.energy_joules) for node in feasible]),
+    ]
+    table = _table(*(heading for heading, _ in columns))
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*row)
+    not_these = [
+        Text(f"not {node.node}: {'; '.join(f'{each.rule}: {each.sentence}' for each in node.rejections)}", "dim")
+        for node in rejected
+    ]
+    return Group(*([table] if feasible else []), *not_these)
+
+
+def _table(*headings: str) -> Table:
+    """A heading that begins with > is over figures."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading.startswith(">") else "left"
+        name = heading.removeprefix(">")
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in NEVER_BROKEN)
+    return table
+
+
+NEVER_BROKEN = ("job", "node", "site", "submitted", "placed")  # to be copied, or read at a glance
+STYLES = {
+    "succeeded": "green",
+    "ready": "green",
+    "running": "cyan",
+    "failed": "red",
+    "expired": "red",
+    "refused": "red",
+    "lost": "red",
+    "silent": "red",
+    "cancelled": "yellow",
+    "draining": "yellow",
+}
+
+
+def _state(state: str) -> Text:
+    return Text(state, STYLES.get(state, ""))
+
+
+def _price(usd_per_kwh: float | None, source: str | None) -> str:
+    if usd_per_kwh is None:
+        return "-"
+    return f"${usd_per_kwh:.4g}/kWh{' ' + source if source else ''}"

@@ -1,0 +1,1 @@
+"""What does the work: one file per engine, pure computation, no Ray, no network."""

@@ -1,0 +1,75 @@
+"""What a strategy is: a pure policy from a snapshot to a plan, and how one is found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from placement.cost import Prepared
+from placement.fleet_table import NodeTable
+from placement.model import Group
+
+State = Any  # what a strategy must remember: JSON-like values with a meaning (a cursor, a window), kept and replayed
+Rng = np.random.Generator
+
+
+class Snapshot(NamedTuple):
+    """What a strategy may see. Borrowed, not copied: take `Debits` before changing a queue in thought."""
+
+    now: float  # unix seconds
+    table: NodeTable
+    groups: list[Group]
+    prepared: list[Prepared]  # by group
+
+
+class Plan(NamedTuple):
+    """Node indices and costs (USD), one list a group, one entry a task. Shorter than the count: the rest is held."""
+
+    nodes: list[list[int]]
+    costs: list[list[float]]
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A policy. Its parameters are the fields of a frozen dataclass, under the names of a scenario file."""
+
+    name: ClassVar[str]
+    family: ClassVar[str]  # baseline, centralised, decentralised, between
+    rule: ClassVar[str]  # one sentence for `edgeward strategies`
+    holds: ClassVar[bool]  # keeps work in the coordinator until a slot is free: a node without one is rejected
+    draws: ClassVar[bool]  # whether `plan` uses its `rng`; seeding one costs more than a quote
+
+    def initial(self) -> State:
+        """The state before the first plan."""
+        ...
+
+    def plan(self, snapshot: Snapshot, state: State, rng: Rng) -> tuple[Plan, State]:
+        """Propose a node for every task of every group, in order, or hold what must wait."""
+        ...
+
+
+ENTRY_POINTS = "edgeward.strategies"
+
+
+class UnknownStrategy(LookupError):
+    """No such strategy, or parameters that it does not have."""
+
+
+def names() -> list[str]:
+    """Every strategy that is installed, sorted."""
+    return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+
+
+def load(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
+    """The strategy of that name, with its parameters; other packages add theirs as entry points."""
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            try:
+                strategy: Strategy = point.load()(**(parameters or {}))
+            except TypeError as wrong:
+                raise UnknownStrategy(f"strategy {name} does not take these parameters: {wrong}") from wrong
+            return strategy
+    raise UnknownStrategy(f"no strategy is called {name!r}; there are {', '.join(names())}")
