@@ -114,15 +114,13 @@ class App:
         self._server = grpc.aio.server(
             interceptors=[Gate(self.access.identify, translate)], options=SERVER_OPTIONS, maximum_concurrent_rpcs=5000
         )
-        jobs_pb2_grpc.add_JobsServicer_to_server(
-            JobsService(self.turns, self.store, self.live, self.clock.now), self._server
-        )
+        self.jobs = JobsService(self.turns, self.store, self.live, self.clock.now)
+        self.cluster = ClusterService(self.turns, self.access, self.clock.now, self.advertised, self.price_note)
+        jobs_pb2_grpc.add_JobsServicer_to_server(self.jobs, self._server)
         nodes_pb2_grpc.add_NodesServicer_to_server(
             NodesService(self.turns, self.live, heartbeat_s=limits.heartbeat_s, lease_s=limits.lease_s), self._server
         )
-        cluster_pb2_grpc.add_ClusterServicer_to_server(
-            ClusterService(self.turns, self.access, self.clock.now, self.advertised, self.price_note), self._server
-        )
+        cluster_pb2_grpc.add_ClusterServicer_to_server(self.cluster, self._server)
         cluster_pb2_grpc.add_EnrolmentServicer_to_server(Enrolment(self.access), self._server)
         host, wanted = self.config.listen.host, self.config.listen.port
         try:

@@ -361,7 +361,7 @@ class Coordinator:
     def take_turn(self, now: float) -> Turn:
         """Close the open turn and begin the next."""
         turn = self.turn
-        turn.now_us = int(now * 1e6)
+        turn.now_us, turn.now_s = int(now * 1e6), now
         turn.facts_version = self.facts_version
         turn.next_epoch = self.placer.next_epoch
         self.turn = Turn(turn.number + 1, turn.now_us)
@@ -390,8 +390,10 @@ def _judge(attempt: Attempt, told: Report) -> tuple[AttemptEvent, int, tuple[int
     """
     piece = attempt.piece
     work, item = piece.job.submission.work, piece.job.item
-    first = work.start(item) + piece.start
     units = min(told.units_done, piece.units)
+    if told.outcome is AttemptEvent.DONE and units == piece.units and not told.nonces:
+        return AttemptEvent.DONE, units, (), ""
+    first = work.start(item) + piece.start
     header, target = work.header(item), work.target(item)
     for nonce in told.nonces:
         if not first <= nonce < first + units or not proof.meets(proof.hash_of(header, nonce), target):

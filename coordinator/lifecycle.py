@@ -5,27 +5,31 @@ A move that is not in a table is a bug of ours, never of the world: late and for
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import IntEnum
 
 from placement.model import AttemptState, JobState
 
 
-class AttemptEvent(Enum):
-    STARTED = "started"
-    DONE = "done"
-    FAILED = "failed"
-    RELEASED = "released"
-    LEASE_LAPSED = "lease lapsed"
-    CANCELLED = "cancelled"
+class AttemptEvent(IntEnum):  # an IntEnum hashes as fast as its number, and every settlement looks up two moves
+    """What can happen to an attempt."""
+
+    STARTED = 1
+    DONE = 2
+    FAILED = 3
+    RELEASED = 4
+    LEASE_LAPSED = 5
+    CANCELLED = 6
 
 
-class JobEvent(Enum):
-    PLACED = "placed"
-    UNPLACED = "nothing of it is on a node any more"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    DEADLINE_PASSED = "deadline passed"
+class JobEvent(IntEnum):
+    """What can happen to a job. UNPLACED: nothing of it is on a node any more."""
+
+    PLACED = 1
+    UNPLACED = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCELLED = 5
+    DEADLINE_PASSED = 6
 
 
 class IllegalMove(Exception):
@@ -72,7 +76,7 @@ def attempt_after(state: AttemptState, event: AttemptEvent) -> AttemptState:
     try:
         return ATTEMPT_MOVES[state, event]
     except KeyError:
-        raise IllegalMove(f"an attempt that is {state.name} cannot be {event.value}") from None
+        raise IllegalMove(f"an attempt that is {state.name} cannot be {event.name}") from None
 
 
 def job_after(state: JobState, event: JobEvent) -> JobState:
@@ -80,4 +84,4 @@ def job_after(state: JobState, event: JobEvent) -> JobState:
     try:
         return JOB_MOVES[state, event]
     except KeyError:
-        raise IllegalMove(f"a job that is {state.name} cannot be {event.value}") from None
+        raise IllegalMove(f"a job that is {state.name} cannot be {event.name}") from None

@@ -52,22 +52,23 @@ class Live:
 
     def __init__(self) -> None:
         self.nodes: dict[str, Outbox] = {}
+        self._incarnations: dict[str, int] = {}
         self._watches: dict[int, list[Watch]] = {}  # by job number
         self.turned = asyncio.Event()  # set after a turn that placed something, for followers of the log
 
     # -- node sessions
 
-    def connect(self, name: str) -> Outbox:
-        """A node's new stream; an older one of the same name is fenced."""
-        self.fence(name, "another stream speaks for this node now")
-        outbox = self.nodes[name] = Outbox()
-        return outbox
-
-    def fence(self, name: str, reason: str) -> None:
+    def connect(self, name: str, incarnation: int) -> Outbox:
+        """A node's new stream. An older one of the same agent just ends; another agent of that name is fenced."""
         older = self.nodes.pop(name, None)
         if older is not None:
-            older.put(nodes_pb2.CoordinatorMessage(fenced=nodes_pb2.Fenced(reason=reason)))
+            if self._incarnations[name] != incarnation:
+                fenced = nodes_pb2.Fenced(reason=f"another agent speaks for {name} now: one machine, one name")
+                older.put(nodes_pb2.CoordinatorMessage(fenced=fenced))
             older.close()
+        outbox = self.nodes[name] = Outbox()
+        self._incarnations[name] = incarnation
+        return outbox
 
     # -- watching clients
 

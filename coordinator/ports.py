@@ -84,6 +84,7 @@ class Turn:
 
     number: int
     now_us: int
+    now_s: float = 0.0  # the moment of its decisions, unrounded: they are recomputed from it, bit for bit
     # to write
     submissions: list[Submission] = field(default_factory=list)
     facts: list[tuple[int, int, NodeFacts]] = field(default_factory=list)  # version, node, facts

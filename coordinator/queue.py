@@ -101,6 +101,8 @@ class Queue:
 
     def add_uncut(self, job: Job) -> None:
         """The whole grains of a divisible job that were not cut yet; they are cut as they are taken."""
+        if job.units <= job.submission.grain:  # never cut: it waits as one ready-made piece
+            return
         grain, wishes = job.submission.grain, job.submission.wishes
         demand = job.submission.demand(grain)
         run = Run(self._next_seq(), demand, wishes.priority, wishes.strategy, deque(), job, grain)

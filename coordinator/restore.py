@@ -146,7 +146,7 @@ class _Reading:
             for closing in Closing.unpack_all(record.closed):
                 count(job, closing, closing.pack(), reasons.get(closing.epoch, ""))
             job.found = found_in(job, tuple(record.found_nonces))
-            self._pieces = {key: piece for key, piece in self._pieces.items() if key[0] != record.number}
+            self._pieces.pop((record.number, job.units // job.submission.grain), None)  # the record knows better
             for piece in record.pieces:
                 self._pieces[record.number, piece.part] = _piece(job, piece)
             for live in record.live:

@@ -7,6 +7,7 @@ however many submits and reports are in it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from coordinator.store.frozen import digest, world_to_bytes
 log = structlog.get_logger()
 T = TypeVar("T")
 Input = Callable[[Coordinator, float], Any]
+Observer = Callable[[Turn, float, float], None]  # a turn; the seconds it took, and those of them for its write
 
 TICK_S = 0.25  # the longest that leases and deadlines go unlooked at
 TURNS_A_KEYFRAME = 256
@@ -44,6 +46,7 @@ class TurnLoop:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._since_keyframe = 0
         self._stopping = False
+        self.observers: list[Observer] = []  # called with every turn that was written, once it was acted on
         self.write_error = ""  # why the store cannot be written now
         self.coordinator = rebuild(clock.now())
         self._world = self.coordinator.world
@@ -87,6 +90,7 @@ class TurnLoop:
         self._writer.shutdown()
 
     async def _turn(self) -> None:
+        began = time.perf_counter()
         inputs, self._inputs = self._inputs, []
         coordinator, now = self.coordinator, self._clock.now()
         answers: list[tuple[asyncio.Future[Any], Any, CoordinatorError | None]] = []
@@ -96,12 +100,14 @@ class TurnLoop:
                 answers.append((future, answer, error))
         coordinator.tick(now)
         turn = coordinator.take_turn(now)
+        decided = time.perf_counter()
         if turn.durable:
             try:
                 await self._write(turn)
             except StoreUnavailable as failed:
                 await self._failed(failed, answers)
                 return
+        written = time.perf_counter()
         self._outlets().acted(turn)
         for future, answer, error in answers:
             if not future.done():
@@ -109,6 +115,9 @@ class TurnLoop:
                     future.set_result(answer)
                 else:
                     future.set_exception(error)
+        if turn.durable:
+            for observe in self.observers:
+                observe(turn, time.perf_counter() - began, written - decided)
         if turn.dispatch and coordinator.queue:
             self._arrived.set()  # more may be placed at once
 

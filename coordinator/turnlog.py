@@ -52,7 +52,7 @@ class LoggedTurn(NamedTuple):
 def encode(turn: Turn) -> bytes:
     """The record of a turn."""
     record = pb.TurnRecord(
-        now_s=turn.now_us / 1e6,
+        now_s=turn.now_s,
         facts_version=turn.facts_version,
         world=turn.world_digest,
         load_nodes=[load.node for load in turn.loads],

@@ -70,10 +70,17 @@ class Refused(EdgewardError):
     exit_code = 5
 
     def __init__(self, reason: str, survivors: Sequence[tuple[str, int]] = (), relaxation: str | None = None) -> None:
-        super().__init__(" ".join(filter(None, (reason, relaxation))))
+        super().__init__(sentence(reason, relaxation))
         self.reason = reason
         self.survivors = list(survivors)
         self.relaxation = relaxation
+
+
+def sentence(reason: str, relaxation: str | None) -> str:
+    """A refusal and the way out of it, as one."""
+    if not relaxation:
+        return reason
+    return f"{reason} {relaxation}" if reason.endswith(".") else f"{reason}; {relaxation}"
 
 
 class JobFailed(EdgewardError):

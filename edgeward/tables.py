@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeward.errors import sentence
 from edgeward.views import Considered, Job, Node, Placement, Plan, Site, Strategy, Token, Why
 
 PLAIN_WIDTH = 240  # where no terminal sets one: wide enough that nothing is cut
@@ -144,7 +145,7 @@ def tokens(tokens: Sequence[Token]) -> RenderableType:
 
 
 def jobs(jobs: Sequence[Job]) -> RenderableType:
-    table = _table("job", "kind", "state", "submitted", ">done", ">cost", ">energy", "nodes")
+    table = _table("job", "kind", "state", "submitted", ">done", ">cost", "nodes")
     for job in jobs:
         receipt = job.receipt
         table.add_row(
@@ -154,7 +155,6 @@ def jobs(jobs: Sequence[Job]) -> RenderableType:
             _second(job.submitted_at),
             _share(job),
             money(receipt.cost_usd if receipt else None),
-            energy(receipt.energy_joules if receipt else None),
             ", ".join(receipt.nodes) if receipt else "",
         )
     return table if jobs else "No such job."
@@ -202,7 +202,7 @@ def result_lines(job: Job) -> list[str]:
     lines = []
     if job.result is not None:
         lines += [f"found nonce {found.nonce:,}  {found.hash}" for found in job.result.nonces]
-        if not job.result.nonces:
+        if not job.result.nonces and job.state == "succeeded":
             lines.append(f"no nonce meets the target; {job.result.hashes_done:,} were tried")
     if job.receipt is not None:
         receipt = job.receipt
@@ -227,7 +227,7 @@ def why(why: Why) -> RenderableType:
 def plan(plan: Plan) -> RenderableType:
     parts: list[RenderableType] = []
     if plan.refusal:
-        parts.append(" ".join(filter(None, ("Refused:", plan.refusal.reason, plan.refusal.relaxation))))
+        parts.append(f"refused: {sentence(plan.refusal.reason, plan.refusal.relaxation)}")
         parts += [f"  {each.left} nodes left after {each.rule}" for each in plan.refusal.survivors]
     elif not plan.placements:
         parts.append("It would wait: no node can take it now.")

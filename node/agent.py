@@ -12,9 +12,8 @@ Moments are microseconds of a clock that runs through suspend (CLOCK_BOOTTIME) a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
-from typing import NamedTuple
 
+from node.actions import Action, Cause, ExtendLease, HangUp, Quit, RunTasks, Send, StopTasks
 from node.executor.port import Ended, HashTask
 from node.messages import (
     Announcement,
@@ -23,7 +22,6 @@ from node.messages import (
     Facts,
     Fenced,
     FromCoordinator,
-    FromNode,
     Heartbeat,
     HeartbeatAck,
     Hello,
@@ -39,45 +37,6 @@ from node.outbox import Outbox
 MAX_OPEN = 200_000  # tasks held plus reports kept, some 100 MB: a coordinator that asks for more is not reading
 MAX_ERROR_CHARACTERS = 256
 MAX_BEATS_OUT = 32
-
-
-class Cause(Enum):
-    DRAINED = "drained"
-    GRACE = "grace"  # a drain that did not finish in time
-    FENCED = "fenced"
-    REFUSED = "refused"  # the session's: the coordinator does not take this node
-
-
-class Send(NamedTuple):
-    message: FromNode
-
-
-class RunTasks(NamedTuple):
-    tasks: list[HashTask]
-
-
-class StopTasks(NamedTuple):
-    epochs: list[int]
-
-
-class ExtendLease(NamedTuple):
-    until_us: int
-
-
-class HangUp(NamedTuple):
-    """Break the stream and dial again: the coordinator learns from the next Hello what is really held here."""
-
-    sentence: str
-
-
-class Quit(NamedTuple):
-    """The last action of all: the agent answers nothing after it."""
-
-    cause: Cause
-    sentence: str
-
-
-Action = Send | RunTasks | StopTasks | ExtendLease | HangUp | Quit
 
 
 class Agent:
@@ -220,8 +179,10 @@ class Agent:
             return []
         for earlier in [b for b in self._beats_out if b <= beat]:
             del self._beats_out[earlier]
-        self._rtt_us = max(1, now_us - sent_us)
-        return self._extend(sent_us)
+        known, self._rtt_us = self._rtt_us > 0, max(1, now_us - sent_us)
+        actions = self._extend(sent_us)
+        # the first round trip is told at once: until it is known, the node gets no work
+        return actions if known else [*actions, self._heartbeat(now_us)]
 
     def _extend(self, sent_us: int) -> list[Action]:
         until_us = sent_us + self._lease_us

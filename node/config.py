@@ -104,7 +104,9 @@ def complete(given: Mapping[str, Given], name: str) -> NodeConfig:
     try:
         return NodeConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_sentence(error.errors()[0], given)) from None
+        # What is missing could not be derived from something that is wrong, and that is complained of as well.
+        first = next(each for each in error.errors() if each["type"] != "missing")
+        raise ConfigError(_sentence(first, given)) from None
 
 
 def _model_watts(values: dict[str, Any]) -> None:

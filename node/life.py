@@ -11,13 +11,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from node.agent import Agent, Cause, Quit
+from node.actions import Cause, Quit
+from node.agent import Agent
 from node.config import ConfigError, NodeConfig, complete, read
 from node.delay import DelayProxy
 from node.executor.port import Capability, Executor, OnEnded, OnLost, StartFailed
 from node.facts import gather
 from node.identity import IdentityConflict, holds_identity, identify
 from node.meter import ModelledMeter
+from node.redial import Redial
 from node.session import Session
 from protos.credentials import Credentials, CredentialsError, secure_channel
 from protos.join import CoordinatorUnreachable, JoinError, JoinRefused
@@ -28,7 +30,7 @@ DONE, FAILED, USAGE, UNREACHABLE, NOT_AUTHORISED, INTERRUPTED = 0, 1, 2, 3, 4, 1
 
 
 class MakeExecutor(Protocol):
-    def __call__(self, config: NodeConfig, data: Path, *, on_ended: OnEnded, on_lost: OnLost) -> Executor: ...
+    def __call__(self, config: NodeConfig, data: Path, /, *, on_ended: OnEnded, on_lost: OnLost) -> Executor: ...
 
 
 class Said(NamedTuple):
@@ -110,8 +112,7 @@ class Life:
             session = Session(
                 lambda: secure_channel(credentials, address),
                 say=self._say,
-                rng=random.Random(),
-                slack_us=round(4 * config.extra_delay_ms * 1000),  # TCP, TLS, HTTP/2, welcome
+                redial=Redial(random.Random(), slack_us=round(4000 * config.extra_delay_ms)),  # TCP, TLS, welcome
             )
             executor = self._make_executor(config, self._data, on_ended=session.ended, on_lost=self._lost)
             stack.push_async_callback(executor.close)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-SILENT_US = 3_000_000  # TCP alone can sit out a short cut for longer than a lease; a fresh connection does not
+LEAST_SILENCE_US = 3_000_000  # TCP alone can sit out a short cut for longer than a lease; a fresh connection does not
+SILENT_BEATS = 1.5
 FIRST_PAUSE_US = 50_000
 LONGEST_PAUSE_US = 1_000_000
 FIRST_PATIENCE_US = 1_000_000
@@ -14,13 +15,15 @@ STABLE_US = 1_000_000
 
 class Redial:
     """At most one dial at a time. `slack_us` is added to the time that a dial may take: an injected delay is no fault.
+    A link is silent when nothing was heard for `least_silence_us` and for one and a half heartbeats.
 
     Patience with one dial is short because a lost SYN is repeated after 1, 3 and 7 s: a fresh dial comes sooner.
     """
 
-    def __init__(self, rng: random.Random, slack_us: int = 0) -> None:
+    def __init__(self, rng: random.Random, *, slack_us: int = 0, least_silence_us: int = LEAST_SILENCE_US) -> None:
         self._rng = rng
         self._slack_us = slack_us
+        self._least_silence_us = self._silence_us = least_silence_us
         self._failures = 0
         self._next_us = 0
         self._dialled_us: int | None = None
@@ -32,7 +35,7 @@ class Redial:
         if self._dialled_us is not None:
             return self._dialled_us + self._patience_us()
         if self._linked_us is not None:
-            return max(self._next_us, self._heard_us + SILENT_US)
+            return max(self._next_us, self._heard_us + self._silence_us)
         return self._next_us
 
     def should_dial(self, now_us: int) -> bool:
@@ -47,8 +50,9 @@ class Redial:
     def heard(self, now_us: int) -> None:
         self._heard_us = now_us
 
-    def welcomed(self, now_us: int) -> None:
+    def welcomed(self, now_us: int, heartbeat_us: int) -> None:
         self._dialled_us = None
+        self._silence_us = max(self._least_silence_us, round(SILENT_BEATS * heartbeat_us))
         self._linked_us = self._heard_us = now_us
 
     def dial_failed(self, now_us: int) -> None:

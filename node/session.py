@@ -11,13 +11,13 @@ looks at least every 250 ms.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import NamedTuple
 
 import grpc
 
-from node.agent import Action, Agent, Cause, ExtendLease, HangUp, Quit, RunTasks, Send, StopTasks
+from node.actions import Action, Cause, ExtendLease, HangUp, Quit, RunTasks, Send, StopTasks
+from node.agent import Agent
 from node.executor.port import Ended, Executor
 from node.executor.slot import boottime_us
 from node.messages import Fenced, FromCoordinator, Hello, Welcome
@@ -54,14 +54,13 @@ class Session:
         dial: Callable[[], grpc.aio.Channel],
         *,
         say: Say,
-        rng: random.Random,
+        redial: Redial,
         clock: Callable[[], int] = boottime_us,
-        slack_us: int = 0,
     ) -> None:
         self._dial = dial
         self._say = say
         self._clock = clock
-        self._redial = Redial(rng, slack_us)
+        self._redial = redial
         self._inputs: list[Input] = []
         self._ended: list[Ended] = []
         self._something = asyncio.Event()
@@ -162,7 +161,7 @@ class Session:
             self._closed(self._dialling, grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time", now_us)
         if self._quit is None and self._dialling is None and self._redial.should_dial(now_us):
             if self._linked is not None:
-                self._say("silent", {"advice": "the coordinator has not been heard for 3 s; dialling a second time"})
+                self._say("silent", {"advice": "the coordinator missed a beat; dialling a second time beside it"})
             self._dialling = Stream(self._dial(), self._put)
             self._redial.dialled(now_us)
 
@@ -187,7 +186,7 @@ class Session:
             if self._linked is not None:
                 self._close(self._linked)
             self._linked, self._dialling = stream, None
-            self._redial.welcomed(now_us)
+            self._redial.welcomed(now_us, message.heartbeat_ms * 1000)
             self._told_down = False
             self._say("connected", {"heartbeat_s": message.heartbeat_ms / 1000, "lease_s": message.lease_ms / 1000})
         self._act(self._agent.received(message, now_us))

@@ -20,7 +20,8 @@ MICRO = 10**6
 
 
 def job(message: types_pb2.Job) -> Document:
-    job_id = identity(message.job_id)
+    """A job that is open has no result yet, whatever was found so far; one that ended badly may have a partial one."""
+    job_id, ended = identity(message.job_id), message.state >= types_pb2.JOB_STATE_SUCCEEDED
     return {
         "job_id": job_id,
         "kind": kind(message.kind),
@@ -31,7 +32,7 @@ def job(message: types_pb2.Job) -> Document:
         "strategy": message.strategy or None,
         "key": message.key or None,
         "client": message.client or None,
-        "result": hash_result(message.hash) if message.WhichOneof("result") == "hash" else None,
+        "result": hash_result(message.hash) if ended and message.WhichOneof("result") == "hash" else None,
         "error": message.error or None,
         "waiting_for": message.waiting_for or None,
         "units_done": message.units_done,

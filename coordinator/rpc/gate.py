@@ -7,7 +7,7 @@ allows the call. So no stranger's bytes meet a parser, and bytes that do not par
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from inspect import isasyncgenfunction
@@ -31,6 +31,16 @@ _identity: ContextVar[Identity] = ContextVar("identity")
 def current_identity() -> Identity:
     """Who made the call that is being answered. Only within a handler behind the gate, and what it awaits or starts."""
     return _identity.get()
+
+
+@contextmanager
+def acting_for(caller: Identity) -> Iterator[None]:
+    """Calls of the services' methods within this are the caller's: for another door, which has done the gate's work."""
+    before = _identity.set(caller)
+    try:
+        yield
+    finally:
+        _identity.reset(before)
 
 
 class Gate(grpc.aio.ServerInterceptor):

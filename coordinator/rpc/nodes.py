@@ -43,8 +43,8 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
                 grpc.StatusCode.PERMISSION_DENIED, f"this certificate is {name}'s: it cannot speak for another node"
             )
         facts = wire.facts(hello.facts)
-        outbox = self._live.connect(name)
         held, reporting, incarnation = list(hello.held_epochs), list(hello.reporting_epochs), hello.incarnation
+        outbox = self._live.connect(name, incarnation)
         await self._turns.ask(lambda c, now: c.hello(facts, held, reporting, incarnation, now))
         log.info("node_connected", node=name, site=facts.site, region=facts.region)
         outbox.put(

@@ -49,3 +49,16 @@ METHODS: Mapping[str, frozenset[Role]] = {
     "/edgeward.v1.Enrolment/Join": frozenset({Role.JOINER}),
 }
 """Full gRPC method -> the roles that may call it. A test holds it against the services in protos/, both ways."""
+
+PATHS: Mapping[str, frozenset[Role]] = {
+    "/": _READERS,
+    "/metrics": frozenset({Role.ADMIN, Role.OBSERVER}),  # sums over everybody's jobs
+    "/api/v1/jobs": METHODS["/edgeward.v1.Jobs/ListJobs"],
+    "/api/v1/jobs/{job_id}": METHODS["/edgeward.v1.Jobs/GetJobs"],
+    "/api/v1/jobs/{job_id}/why": METHODS["/edgeward.v1.Jobs/Why"],
+    "/api/v1/placements": METHODS["/edgeward.v1.Jobs/Placements"],
+    "/api/v1/nodes": METHODS["/edgeward.v1.Cluster/ListNodes"],
+    "/api/v1/sites": METHODS["/edgeward.v1.Cluster/ListSites"],
+    "/api/v1/strategies": METHODS["/edgeward.v1.Cluster/ListStrategies"],
+}
+"""Path of HTTP -> the roles that may read it. `/healthz` and `/readyz` are open and stand nowhere."""

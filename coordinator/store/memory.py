@@ -65,9 +65,10 @@ class MemoryStore:
         return submission_from_bytes(encoded, first, submission.submitted_us)
 
     def commit(self, turn: Turn) -> None:
+        settled = {one.job: (turn.number, one) for one in turn.settlements}
         twice = [one.job for one in turn.settlements if one.job in self._settlements]
-        if twice:
-            raise SettledTwice(f"jobs {twice} are settled already")
+        if twice or len(settled) < len(turn.settlements):
+            raise SettledTwice(f"the store refused a second settlement: jobs {twice or 'of one turn'}")
         for submission in turn.submissions:
             self._submissions[submission.first] = (submission, submission_to_bytes(submission))
             self._firsts.append(submission.first)
@@ -79,8 +80,8 @@ class MemoryStore:
             self._worlds[digest(encoded)] = encoded
         if turn.strategy is not None:
             self._strategy = turn.strategy
-        self._settlements.update((one.job, (turn.number, one)) for one in turn.settlements)
-        self._turns.append(TurnRow(turn.number, turn.first_epoch, turnlog.encode(turn)))
+        self._settlements.update(settled)
+        self._turns.append(TurnRow(turn.number, turn.first_epoch if turn.decisions else 0, turnlog.encode(turn)))
         self._next_epoch = turn.next_epoch
         if turn.keyframe is not None:
             self._keyframes.append((turn.number, turn.keyframe))

@@ -40,9 +40,11 @@ class SqliteStore:
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_BEFORE_CHECKPOINT}")
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only = ON")
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._lock_file.close()
-            raise StoreUnavailable(f"the store {path} cannot be opened: {error}") from error
+            if isinstance(error, sqlite3.Error):
+                raise StoreUnavailable(f"the store {path} cannot be opened: {error}") from error
+            raise
         self._reading = threading.Lock()
         self._first_start(strategy)
 
@@ -228,12 +230,14 @@ class SqliteStore:
         return self._with_submissions(self._rows(query, (*values, limit)))
 
     def turns(self, first_epoch: int, last_epoch: int) -> tuple[bytes | None, list[TurnRow]]:
+        # what stood before the oldest turn is forgotten with its keyframe: nothing can be recomputed in it
+        oldest = self._rows("SELECT turn FROM keyframe WHERE turn = (SELECT min(number) FROM turn)")
+        after = oldest[0][0] if oldest else -1
+        placing = "SELECT number FROM turn WHERE number > ? AND"
         start = self._rows(
-            "SELECT number FROM turn WHERE first_epoch <= ? ORDER BY first_epoch DESC LIMIT 1", (first_epoch,)
-        ) or self._rows("SELECT number FROM turn WHERE first_epoch IS NOT NULL ORDER BY first_epoch LIMIT 1")
-        last = self._rows(
-            "SELECT number FROM turn WHERE first_epoch <= ? ORDER BY first_epoch DESC LIMIT 1", (last_epoch,)
-        )
+            f"{placing} first_epoch <= ? ORDER BY first_epoch DESC LIMIT 1", (after, first_epoch)
+        ) or self._rows(f"{placing} first_epoch IS NOT NULL ORDER BY first_epoch LIMIT 1", (after,))
+        last = self._rows(f"{placing} first_epoch <= ? ORDER BY first_epoch DESC LIMIT 1", (after, last_epoch))
         if not start or not last:
             return None, []
         frames = self._rows("SELECT turn, body FROM keyframe WHERE turn < ? ORDER BY turn DESC LIMIT 1", start[0])

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -42,15 +43,18 @@ for noun in (coordinator, node, submit, jobs, placements, fleet, strategies, tok
     noun.register(app)
 
 
-@command(app, "demo", examples("edgeward demo"))
-def demo(call: Invocation) -> None:
+@command(app, "demo", examples("edgeward demo", "edgeward demo --keep     and then talk to it from another terminal"))
+def demo(
+    call: Invocation,
+    keep: Annotated[bool, typer.Option("--keep", help="Go on afterwards, until Ctrl-C.")] = False,
+) -> None:
     """A hub beside a dam and an edge box near the user, real work under several strategies, and the comparison.
 
     Everything runs on this machine, the distances are injected and said so. Leaves nothing running and nothing behind.
     """
     from edgeward.cli.demo import run
 
-    raise typer.Exit(run(json=call.json) or 0)
+    raise typer.Exit(run(json=call.json, keep=keep))
 
 
 @command(app, "version", examples("edgeward version --json"))

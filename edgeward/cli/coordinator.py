@@ -46,10 +46,11 @@ def coordinator(
 
     code = run(
         config=config,
-        data=data or data_directory(),
+        data=data,
+        default_data=data_directory(),
         listen=listen,
         http=http,
-        http_plain=http_plain,
+        http_plain=http_plain or None,  # None: as the file says
         advertise=advertise,
         store=store,
         strategy=strategy,

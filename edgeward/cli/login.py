@@ -1,7 +1,5 @@
 """`edgeward login`."""
 
-import getpass
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def login(
     call: Invocation,
     join: Annotated[str, typer.Argument(metavar="JOIN", help="From `edgeward token create --role client`.")],
-    name: Annotated[str | None, flag("N", "What you are called there. [default: user-machine]")] = None,
+    name: Annotated[str | None, flag("N", "What you are called there. [default: as the token says]")] = None,
 ) -> None:
     """Become a user of a coordinator: turns a join string into credentials that later commands find.
 
@@ -39,7 +37,7 @@ def login(
 
     directory = Path(call.credentials) if call.credentials else endpoint.config_directory()
     try:
-        credentials = asyncio.run(joining.join(join, name or _own_name(), directory))
+        credentials = asyncio.run(joining.join(join, name or "", directory))
     except joining.JoinError as error:
         raise _in_our_words(error) from error
     if call.json:
@@ -48,14 +46,6 @@ def login(
     else:
         who_where = f"{credentials.name}, {credentials.role} at {credentials.address}"
         print_line(f"you are {who_where}; credentials in {directory}")
-
-
-def _own_name() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, in a container
-        user = "user"
-    return f"{user}-{platform.node() or 'machine'}".lower()
 
 
 def _in_our_words(error: "joining.JoinError") -> EdgewardError:

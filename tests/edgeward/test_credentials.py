@@ -1,12 +1,15 @@
 """The client at a real door: mutual TLS, and what it says when the two do not belong together."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.security.roles import Role
 from edgeward import AsyncClient, Unauthorised, connection
+from edgeward.cli import app
 from protos.credentials import Credentials
 from tests.coordinator.security.door import open_door
 
@@ -60,3 +63,12 @@ async def test_damaged_credentials_say_what_to_do(tmp_path: Path) -> None:
         (tmp_path / "alice" / "key.pem").unlink()
         with pytest.raises(Unauthorised, match="cannot be read"):
             AsyncClient(credentials=tmp_path / "alice")
+
+
+async def test_login_takes_the_name_that_the_token_gives(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "door") as door:
+        arguments = ["login", door.join_string("client", name="bob"), "--credentials", str(tmp_path / "bob")]
+        result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+        assert result.exit_code == 0 and f"you are bob, client at {door.address}" in result.stdout
+        async with AsyncClient(credentials=tmp_path / "bob") as client:
+            assert await client.nodes() == []

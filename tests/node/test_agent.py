@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.agent import MAX_OPEN, Agent, Cause, HangUp
+from node.actions import Cause, HangUp
+from node.agent import MAX_OPEN, Agent
 from node.executor.port import Ended
 from node.messages import Announcement, Assign, Draining, Fenced, Heartbeat, Offer, Reports, ReportsAck, Revoke
 from tests.node.world import FACTS, HEARTBEAT_S, LEASE_S, SECOND, World, task

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from node.agent import Cause
+from node.actions import Cause
 from node.messages import Assign, Revoke
 from tests.node.world import LEASE_S, World, task
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_full_draw_alone_never_falls_below_the_modelled_idle_draw() -> None:
         ),
     ],
 )
-def test_flag_out_of_range_is_named_with_what_is_wanted(flags: dict[str, object], sentence: str) -> None:
+def test_flag_out_of_range_is_named_with_what_is_wanted(flags: dict[str, Any], sentence: str) -> None:
     assert refusal(name="box", **flags) == sentence
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from node.redial import LONGEST_PAUSE_US, SILENT_US, Redial
+from node.redial import LEAST_SILENCE_US, LONGEST_PAUSE_US, Redial
 
 SECOND = 1_000_000
 START = 50 * SECOND
@@ -19,7 +19,7 @@ def redial() -> Redial:
 
 def linked(redial: Redial, now_us: int = START) -> Redial:
     redial.dialled(now_us)
-    redial.welcomed(now_us)
+    redial.welcomed(now_us, heartbeat_us=2 * SECOND)
     return redial
 
 
@@ -43,8 +43,15 @@ def test_pauses_grow_to_a_second_and_no_further(redial: Redial) -> None:
 def test_link_that_is_heard_is_left_alone_and_a_silent_one_gets_company(redial: Redial) -> None:
     linked(redial)
     redial.heard(START + 2 * SECOND)
-    assert not redial.should_dial(START + 2 * SECOND + SILENT_US - 1)
-    assert redial.should_dial(START + 2 * SECOND + SILENT_US)
+    assert not redial.should_dial(START + 2 * SECOND + LEAST_SILENCE_US - 1)
+    assert redial.should_dial(START + 2 * SECOND + LEAST_SILENCE_US)
+
+
+def test_coordinator_that_beats_slowly_is_not_taken_for_silent(redial: Redial) -> None:
+    redial.dialled(START)
+    redial.welcomed(START, heartbeat_us=4 * SECOND)
+    assert not redial.should_dial(START + 6 * SECOND - 1)
+    assert redial.should_dial(START + 6 * SECOND)
 
 
 def test_dial_without_a_welcome_is_given_up_after_a_second_then_later(redial: Redial) -> None:

@@ -34,7 +34,8 @@ def test_hello_carries_every_fact_under_its_own_name() -> None:
 
 
 def test_price_that_is_not_declared_is_absent() -> None:
-    assert not encode(Hello(FACTS._replace(price_usd_per_kwh=None), (), (), 1)).hello.facts.HasField("price_usd_per_kwh")
+    silent = FACTS._replace(price_usd_per_kwh=None)
+    assert not encode(Hello(silent, (), (), 1)).hello.facts.HasField("price_usd_per_kwh")
 
 
 def test_reports_become_columns_with_sparse_nonces_and_errors() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from node.agent import Action, Agent, ExtendLease, HangUp, Quit, RunTasks, Send, StopTasks
+from node.actions import Action, ExtendLease, HangUp, Quit, RunTasks, Send, StopTasks
+from node.agent import Agent
 from node.executor.port import Ended, HashTask, Outcome
 from node.messages import (
     Assign,
@@ -195,7 +196,7 @@ class World:
         end_us = self.now_us + round(seconds * SECOND)
         while self.now_us < end_us:
             self.now_us = min(end_us, self.now_us + SECOND // 4)
-            progress = {epoch: 10 for epoch in list(self.running)[: FACTS.slots]}
+            progress = dict.fromkeys(list(self.running)[: FACTS.slots], 10)
             self.act(self.agent.tick(self.now_us, progress))
 
     def wait_and_talk(self, seconds: float) -> None:

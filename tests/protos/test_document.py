@@ -78,6 +78,7 @@ def test_job_that_succeeded_has_every_key() -> None:
 def test_job_that_has_just_come_is_null_where_nothing_is_known() -> None:
     message = types_pb2.Job(job_id=JOB_ID, kind=types_pb2.KIND_HASH, state=types_pb2.JOB_STATE_PENDING, submitted_us=1)
     message.attempts.add(node="dam-1", state=types_pb2.ATTEMPT_STATE_LEASED)
+    message.hash.hashes_done = 5  # so far
     job = document.job(message)
     assert [key for key, value in job.items() if value is None] == [
         *("settled_at", "origin", "strategy", "key", "client", "result", "error", "waiting_for", "receipt"),
