@@ -15,7 +15,8 @@ from pathlib import Path
 from benchmarks.report import Row
 from coordinator.admit import Limits, Request
 from coordinator.convert import request_from
-from coordinator.coordinator import Coordinator, Report
+from coordinator.coordinator import Coordinator
+from coordinator.judging import Report
 from coordinator.lifecycle import AttemptEvent
 from coordinator.ports import Turn
 from coordinator.restore import keyframe, restored

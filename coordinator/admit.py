@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 
 from coordinator.errors import InvalidSubmission
-from coordinator.work import HashWork, Submission, Wishes
+from coordinator.work import HashWork, Submission, Wishes, Work
 from placement import feasible
 from placement.cost import World
 from placement.feasible import Survey
@@ -43,17 +43,22 @@ class Request:
     client: str
     count: int
     wishes: Wishes
-    work: HashWork
+    work: Work
     body: bytes
 
 
 def check(request: Request) -> None:
     """Raise `InvalidSubmission` with one sentence where this could never be a job on any fleet."""
-    work, count = request.work, request.count
     if not request.key or len(request.key) > 200:
         raise InvalidSubmission("a submission needs a key of 1 to 200 characters, so that a retry is safe")
-    if count < 1:
+    if request.count < 1:
         raise InvalidSubmission("a submission needs at least one item")
+    if isinstance(request.work, HashWork):
+        _check_search(request.work, request.count)
+    _check_wishes(request.wishes)
+
+
+def _check_search(work: HashWork, count: int) -> None:
     for name, column in (
         ("headers", work.headers),
         ("targets", work.targets),
@@ -75,7 +80,6 @@ def check(request: Request) -> None:
                 f"item {item}: the range starts at {start} and has {nonces} nonces; "
                 f"it needs at least one and must end at or before 2^32 = {NONCES}"
             )
-    _check_wishes(request.wishes)
 
 
 def _check_wishes(wishes: Wishes) -> None:
@@ -91,14 +95,14 @@ def _check_wishes(wishes: Wishes) -> None:
             raise InvalidSubmission(f"{name} must be a number that is not negative")
 
 
-def shape_of(wishes: Wishes, world: World, table: NodeTable) -> Shape:
+def shape_of(work: Work, wishes: Wishes, world: World, table: NodeTable) -> Shape:
     """The shape of a request; an origin that nobody knows is refused by name."""
     origin = wishes.origin or world.network.coordinator_region
     if not world.network.knows(origin, table):
         known = sorted(world.network.regions | table.regions | {world.network.coordinator_region})
         shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
         raise InvalidSubmission(f"no region is called {origin!r}; an origin is one of {shown}")
-    return Shape(Kind.HASH, origin, tuple(sorted(set(wishes.keep_in))))
+    return Shape(work.kind, origin, tuple(sorted(set(wishes.keep_in))), work.model, world.path)
 
 
 def refusal(shape: Shape, table: NodeTable) -> Survey | None:
@@ -115,12 +119,14 @@ def _registered(table: NodeTable) -> np.ndarray:
     return registered
 
 
-def grain_for(work: HashWork, shape: Shape, table: NodeTable, limits: Limits) -> int:
+def grain_for(work: Work, shape: Shape, table: NodeTable, limits: Limits) -> int:
     """Nonces in a task: as many as the slowest able node's slot tries in `task_s`, by its measured rate.
 
     Small enough that a slow node is no trap and a lost attempt costs little; never so small that a job becomes more
-    than `tasks_a_job` tasks. Quicker nodes simply take more of them.
+    than `tasks_a_job` tasks. Quicker nodes simply take more of them. One for work that cannot be divided.
     """
+    if not isinstance(work, HashWork):
+        return 1
     most = max(work.nonce_counts)
     rates = table.hashes_per_s[feasible.able(shape, table)] if len(table) else np.zeros(0)
     slowest = float(rates.min()) if len(rates) else ASSUMED_HASHES_PER_S
@@ -131,7 +137,7 @@ def admit(request: Request, first: int, now_us: int, world: World, table: NodeTa
     """The submission with everything resolved. Raises `InvalidSubmission`; whether it is refused is asked apart."""
     check(request)
     wishes = request.wishes
-    shape = shape_of(wishes, world, table)
+    shape = shape_of(request.work, wishes, world, table)
     no_objective = wishes.objective_s is None and shape.kind is Kind.HASH
     second_usd = world.money.second_usd if wishes.second_usd is None else wishes.second_usd
     return Submission(

@@ -17,9 +17,10 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
-from coordinator import proof, settlement
+from coordinator import settlement
 from coordinator.admit import Limits, Request, admit, refusal
 from coordinator.errors import KeyConflict, Overloaded
+from coordinator.judging import Report, judge
 from coordinator.lifecycle import AttemptEvent, JobEvent, attempt_after, job_after
 from coordinator.placing import Placer
 from coordinator.ports import OpenAttempt, OpenState, Settlement, Turn
@@ -41,19 +42,6 @@ class Admitted(NamedTuple):
 
     submission: Submission
     repeated: bool
-
-
-class Report(NamedTuple):
-    """A node's account of how one attempt ended."""
-
-    epoch: int
-    outcome: AttemptEvent  # DONE, FAILED or RELEASED
-    units_done: int  # contiguous from the start of the task
-    run_us: int
-    energy_microjoules: int  # marginal, without PUE; negative: not told
-    measured: bool
-    nonces: tuple[int, ...] = ()
-    error: str = ""
 
 
 class Coordinator:
@@ -267,7 +255,7 @@ class Coordinator:
             if attempt is None:
                 self.stale_reports += 1
                 continue
-            event, units_done, nonces, error = _judge(attempt, one)
+            event, units_done, nonces, error = judge(attempt, one)
             used = Used(units_done, one.run_us, one.energy_microjoules, one.measured)
             self._close(attempt, event, used, nonces, error, now)
 
@@ -282,7 +270,7 @@ class Coordinator:
         found = found_in(job, nonces)
         rest = absorb(piece, attempt.state, used.units_done, found)
         work = job.submission.work
-        if job.found and not work.find_all:
+        if job.found and not work.all_wanted:
             self._settle(job, JobEvent.COMPLETED, "", now)
         elif rest is not None and rest.tries >= self.limits.max_attempts:
             tried = "; ".join(f"{why}" for _, why in job.reasons[-self.limits.max_attempts :])
@@ -380,29 +368,3 @@ class Coordinator:
         if (self.preparer.prepare(shape, self.turn.now_us / 1e6).blocked == inf).all():
             return "a node that can run it: all that could are silent, draining, curtailed or not joined yet"
         return f"a free slot ({job.submission.wishes.strategy or self.strategy})"
-
-
-def _judge(attempt: Attempt, told: Report) -> tuple[AttemptEvent, int, tuple[int, ...], str]:
-    """What of a report is believed: event, units done, nonces, and why it was not a success.
-
-    A nonce counts when it lies in the part that was covered and its hash, computed here, meets the target. One that
-    does not makes everything else in the report worthless.
-    """
-    piece = attempt.piece
-    work, item = piece.job.submission.work, piece.job.item
-    units = min(told.units_done, piece.units)
-    if told.outcome is AttemptEvent.DONE and units == piece.units and not told.nonces:
-        return AttemptEvent.DONE, units, (), ""
-    first = work.start(item) + piece.start
-    header, target = work.header(item), work.target(item)
-    for nonce in told.nonces:
-        if not first <= nonce < first + units or not proof.meets(proof.hash_of(header, nonce), target):
-            return AttemptEvent.FAILED, 0, (), f"nonce {nonce} was claimed and does not meet the target"
-    hit = told.nonces[:1] if not work.find_all else told.nonces
-    if told.outcome is AttemptEvent.FAILED:
-        return AttemptEvent.FAILED, units, hit, told.error or "the node gave no reason"
-    if hit and not work.find_all:
-        return AttemptEvent.DONE, min(told.nonces) - first + 1, (min(told.nonces),), ""
-    if told.outcome is AttemptEvent.DONE and units == piece.units:
-        return AttemptEvent.DONE, units, told.nonces, ""
-    return AttemptEvent.RELEASED, units, told.nonces, told.error or "the node gave it back"

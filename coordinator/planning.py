@@ -69,8 +69,8 @@ def _groups(submission: Submission) -> list[Group]:
     demands: list[Demand] = []
     for item in range(submission.count):
         whole, rest = divmod(submission.work.count(item), submission.grain)
-        demands += [submission.demand(submission.grain)] * min(whole, TASKS_SHOWN)
-        demands += [submission.demand(rest)] * (rest > 0)
+        demands += [submission.demand(submission.grain, item)] * min(whole, TASKS_SHOWN)
+        demands += [submission.demand(rest, item)] * (rest > 0)
         if len(demands) >= TASKS_SHOWN:
             break
     groups: list[Group] = []

@@ -85,7 +85,7 @@ class Queue:
 
     def add_jobs(self, jobs: list[Job]) -> None:
         """New jobs of one submission: runs of equal whole ones, and a divisible one by its grain and its rest."""
-        grain = jobs[0].submission.grain
+        grain, work = jobs[0].submission.grain, jobs[0].submission.work
         start = 0
         while start < len(jobs):
             job = jobs[start]
@@ -94,7 +94,7 @@ class Queue:
                 self.add_uncut(job)
                 self.add_rest(job)
             else:
-                while end < len(jobs) and jobs[end].units == job.units:
+                while end < len(jobs) and work.alike(job.item, jobs[end].item):
                     end += 1
                 self.add_pieces([Piece(one, 0, 0, one.units, 0) for one in jobs[start:end]])
             start = end
@@ -104,7 +104,7 @@ class Queue:
         if job.units <= job.submission.grain:  # never cut: it waits as one ready-made piece
             return
         grain, wishes = job.submission.grain, job.submission.wishes
-        demand = job.submission.demand(grain)
+        demand = job.submission.demand(grain, job.item)
         run = Run(self._next_seq(), demand, wishes.priority, wishes.strategy, deque(), job, grain)
         if run.count:
             job.waiting += run.count
@@ -119,7 +119,7 @@ class Queue:
     def add_pieces(self, pieces: list[Piece]) -> None:
         """Equal pieces of one submission, at the end of their priority."""
         submission, wishes = pieces[0].job.submission, pieces[0].job.submission.wishes
-        demand = submission.demand(pieces[0].units)
+        demand = submission.demand(pieces[0].units, pieces[0].job.item)
         for piece in pieces:
             piece.job.waiting += 1
         self._insert(Run(self._next_seq(), demand, wishes.priority, wishes.strategy, deque(pieces), None, 0))
@@ -129,7 +129,13 @@ class Queue:
         piece.job.waiting += 1
         wishes = piece.job.submission.wishes
         run = Run(
-            -1, piece.job.submission.demand(piece.units), wishes.priority, wishes.strategy, deque([piece]), None, 0
+            -1,
+            piece.job.submission.demand(piece.units, piece.job.item),
+            wishes.priority,
+            wishes.strategy,
+            deque([piece]),
+            None,
+            0,
         )
         insort(self._runs, run)
 

@@ -141,7 +141,7 @@ def close(
     attempt: Attempt, state: AttemptState, used: Used, table: NodeTable, tariffs: Tariffs, world: World, now_us: int
 ) -> Closing:
     """The closing of an attempt, receipt and all."""
-    facts = table.facts[attempt.node]
+    facts, piece = table.facts[attempt.node], attempt.piece
     total_us = max(now_us - attempt.placed_us, 0)
     run_us = min(used.run_us, total_us)
     run_s = run_us / MICRO
@@ -154,7 +154,7 @@ def close(
     grams = kwh * carbon
     return Closing(
         attempt.epoch,
-        attempt.piece.part,
+        piece.part,
         attempt.node,
         state,
         used.measured and used.energy_microjoules >= 0,
@@ -165,7 +165,7 @@ def close(
         used.units_done,
         round(joules * MICRO),
         round(kwh * price * PICO),
-        0,  # a hash job's answer is a few bytes; bytes out are priced with inference
+        round(piece.job.submission.work.sizes(piece.job.item).bytes_out * facts.egress_usd_per_gb / 1e9 * PICO),
         round(grams / 1e3 * world.money.carbon_usd_per_kg * PICO),
         round(grams * MICRO),
         total_us - run_us - network_us,

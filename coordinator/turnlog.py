@@ -57,7 +57,7 @@ def encode(turn: Turn) -> bytes:
         world=turn.world_digest,
         load_nodes=[load.node for load in turn.loads],
         load_tasks=[load.tasks for load in turn.loads],
-        load_drained_at=[load.drained_at for load in turn.loads],
+        load_drained_at=[load.drained_at for load in turn.loads if load.tasks],  # an idle node's is 0
         decisions=[_decision(decision) for decision in turn.decisions],
         closed_jobs=[closing.job for closing in turn.closings],
         closed=b"".join(closing.packed for closing in turn.closings),
@@ -123,12 +123,16 @@ def decode(data: bytes) -> LoggedTurn:
         packed = record.closed[position * CLOSING_BYTES : (position + 1) * CLOSING_BYTES]
         note = notes.get(position, _NO_NOTE)
         closings.append(LoggedClosing(job, packed, Closing.unpack(packed), note.reason, tuple(note.nonces)))
-    loads = zip(record.load_nodes, record.load_tasks, record.load_drained_at, strict=True)
+    drained_at = iter(record.load_drained_at)
+    loads = [
+        Load(node, tasks, next(drained_at) if tasks else 0.0)
+        for node, tasks in zip(record.load_nodes, record.load_tasks, strict=True)
+    ]
     return LoggedTurn(
         record.now_s,
         record.facts_version,
         record.world,
-        [Load(*load) for load in loads],
+        loads,
         [_logged(decision) for decision in record.decisions],
         closings,
     )

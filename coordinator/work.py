@@ -7,10 +7,79 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 from coordinator import proof
 from placement.model import AttemptState, Demand, JobState, Kind, Shape
+
+
+class Sizes(NamedTuple):
+    """What of an item costs time or money beside its units."""
+
+    context_tokens: float = 0.0
+    bytes_in: float = 0.0
+    bytes_out: float = 0.0
+
+
+NO_SIZES = Sizes()
+
+
+class Work(Protocol):
+    """What the items of a submission are made of."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def divisible(self) -> bool:
+        """Whether an item may be cut into tasks, and an interrupted task's covered part counts."""
+        ...
+
+    def count(self, item: int) -> int:
+        """Units by which an item's progress is counted: nonces, or 1 for what cannot be divided."""
+        ...
+
+    def amount(self, item: int, units: int) -> float:
+        """What so many units of an item demand: hashes, or tokens generated."""
+        ...
+
+    def alike(self, item: int, other: int) -> bool:
+        """Whether two items demand the same."""
+        ...
+
+    @property
+    def all_wanted(self) -> bool:
+        """False: the first thing found ends the job."""
+        ...
+
+    def sizes(self, item: int) -> Sizes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SizedWork:
+    """Items of which only the sizes are known, each one task: what a trace has. One entry an item."""
+
+    kind: Kind
+    units: tuple[float, ...]
+    each: tuple[Sizes, ...]
+    model: str = ""
+    divisible: ClassVar[bool] = False
+    all_wanted: ClassVar[bool] = True
+
+    def count(self, item: int) -> int:
+        return 1
+
+    def amount(self, item: int, units: int) -> float:
+        return self.units[item]
+
+    def alike(self, item: int, other: int) -> bool:
+        return self.units[item] == self.units[other] and self.each[item] == self.each[other]
+
+    def sizes(self, item: int) -> Sizes:
+        return self.each[item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +91,16 @@ class HashWork:
     nonce_starts: tuple[int, ...]
     nonce_counts: tuple[int, ...]
     find_all: bool = False
+    kind: ClassVar[Kind] = Kind.HASH
+    model: ClassVar[str] = ""
+    divisible: ClassVar[bool] = True
+
+    @property
+    def all_wanted(self) -> bool:
+        return self.find_all
+
+    def sizes(self, item: int) -> Sizes:
+        return NO_SIZES
 
     def header(self, item: int) -> bytes:
         return self.headers[item if len(self.headers) > 1 else 0]
@@ -34,6 +113,12 @@ class HashWork:
 
     def count(self, item: int) -> int:
         return self.nonce_counts[item if len(self.nonce_counts) > 1 else 0]
+
+    def amount(self, item: int, units: int) -> float:
+        return float(units)
+
+    def alike(self, item: int, other: int) -> bool:
+        return self.count(item) == self.count(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +145,7 @@ class Submission:
     client: str
     body: bytes  # as it came, for comparing repeats
     wishes: Wishes
-    work: HashWork
+    work: Work
     submitted_us: int
     shape: Shape
     grain: int  # units of the largest piece
@@ -70,12 +155,13 @@ class Submission:
     open: int = 0  # jobs not settled
     withdrawn: int = 0  # jobs that were settled while part of them waited
 
-    def demand(self, units: int) -> Demand:
+    def demand(self, units: int, item: int) -> Demand:
         return Demand(
             self.shape,
-            float(units),
+            self.work.amount(item, units),
             self.objective_s,
             self.second_usd,
+            *self.work.sizes(item),
             before=self.before,
             budget_usd=inf if self.wishes.budget_usd is None else self.wishes.budget_usd,
         )
@@ -123,7 +209,9 @@ class Job:
         self.cost_picodollars = 0  # energy, network and carbon
         self.reasons: list[tuple[int, str]] = []  # epoch, why it did not succeed
         self.found: list[Found] = []
-        self.parts = -(-self.units // submission.grain)  # tasks by position; what is cut again is numbered from here
+        self.parts = (
+            int(-(-self.units // submission.grain)) or 1
+        )  # tasks by position; what is cut again is numbered from here
         self.cut_to = 0  # units cut off the front so far
         self.waiting = 0  # tasks in the queue, the uncut ones counted
 
@@ -198,7 +286,8 @@ def absorb(piece: Piece, state: AttemptState, units_done: int, found: list[Found
 
 def found_in(job: Job, nonces: tuple[int, ...]) -> list[Found]:
     """Nonces as results, each with its hash."""
-    if not nonces:
+    work = job.submission.work
+    if not nonces or not isinstance(work, HashWork):
         return []
-    header = job.submission.work.header(job.item)
+    header = work.header(job.item)
     return [Found(nonce, proof.hash_of(header, nonce)) for nonce in nonces]

@@ -38,6 +38,7 @@ class World:
     carbon: Curves = field(default_factory=lambda: Curves({}))  # g per kWh
     network: Network = field(default_factory=lambda: Network("local"))
     money: Money = Money()
+    path: Path = Path.RELAYED  # the way answers travel
 
 
 class Prepared(NamedTuple):

@@ -49,11 +49,11 @@ def waiting_s(run: Floats, load: Load, now: float) -> Floats:
 def _electricity(prepared: Prepared, run: Floats, wait: Floats, now: float) -> Floats:
     """Energy and carbon, USD. Runs that end before any price steps need one product; the others are integrated."""
     usd = prepared.usd_per_s * run
-    if now + (run + wait).max(initial=0.0) > prepared.first_until:
-        start = now + wait
-        across = np.flatnonzero(start + run > prepared.until)
+    end = now + wait + run
+    if end.max(initial=-inf) > prepared.first_until:
+        across = np.flatnonzero(end > prepared.until)
         if len(across):
-            first, last = start[across], (start + run)[across]
+            first, last = now + wait[across], end[across]
             area = price_integral(prepared, across, first, last)
             carbon_usd_per_kg = prepared.world.money.carbon_usd_per_kg
             if carbon_usd_per_kg:
@@ -133,7 +133,7 @@ class _One:
         demand, prepared, now = self._demand, self._prepared, self._now
         run = float(self.run[i])
         wait = max(float(load.clear_at[i]) - now, run * float(load.overdue_share[i]))
-        if now + (run + wait) > prepared.first_until:
+        if now + wait + run > prepared.first_until:
             here = np.array([i])
             view = Load(load.tasks[here], load.clear_at[here], load.overdue_share[here])
             usd = float(_electricity(_at(prepared, i), np.array([run]), waiting_s(np.array([run]), view, now), now)[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,18 +59,23 @@ class UnknownStrategy(LookupError):
     """No such strategy, or parameters that it does not have."""
 
 
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    """By name, looked up once: it takes milliseconds, and `why` asks for the strategy of every decision it reads."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
 def names() -> list[str]:
     """Every strategy that is installed, sorted."""
-    return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+    return sorted(_installed())
 
 
 def load(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     """The strategy of that name, with its parameters; other packages add theirs as entry points."""
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            try:
-                strategy: Strategy = point.load()(**(parameters or {}))
-            except TypeError as wrong:
-                raise UnknownStrategy(f"strategy {name} does not take these parameters: {wrong}") from wrong
-            return strategy
-    raise UnknownStrategy(f"no strategy is called {name!r}; there are {', '.join(names())}")
+    if name not in _installed():
+        raise UnknownStrategy(f"no strategy is called {name!r}; there are {', '.join(names())}")
+    try:
+        strategy: Strategy = _installed()[name].load()(**(parameters or {}))
+    except TypeError as wrong:
+        raise UnknownStrategy(f"strategy {name} does not take these parameters: {wrong}") from wrong
+    return strategy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.coordinator import Report
+from coordinator.judging import Report
 from coordinator.lifecycle import AttemptEvent
-from coordinator.work import Attempt, Found
+from coordinator.work import Attempt, Found, HashWork
 from placement.model import NodeFacts
 from protos import nodes_pb2, types_pb2
 
@@ -88,6 +88,8 @@ def assign(attempts: list[Attempt]) -> nodes_pb2.CoordinatorMessage:
     for attempt in attempts:
         piece = attempt.piece
         work, item = piece.job.submission.work, piece.job.item
+        if not isinstance(work, HashWork):
+            raise TypeError("only searches are dispatched over the wire so far")
         same = (work.header(item), work.target(item), work.find_all)
         if same not in shared:
             shared[same] = len(shared)

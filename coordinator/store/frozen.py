@@ -11,7 +11,7 @@ from typing import Any
 
 from placement.cost import Money, World
 from placement.energy import Curves
-from placement.model import NodeFacts, NodeState
+from placement.model import NodeFacts, NodeState, Path
 from placement.network import Network
 
 
@@ -40,6 +40,7 @@ def world_to_bytes(world: World) -> bytes:
         "region": network.coordinator_region,
         "rtt_ms": [[*pair, rtt] for pair, rtt in sorted(network.rtt_ms.items())],
         "money": asdict(world.money),
+        "path": world.path.value,
     }
     return zlib.compress(json.dumps(document).encode(), 1)
 
@@ -51,6 +52,7 @@ def world_from_bytes(data: bytes) -> World:
         carbon=Curves(document["carbon"]),
         network=Network(document["region"], {(a, b): rtt for a, b, rtt in document["rtt_ms"]}),
         money=Money(**document["money"]),
+        path=Path(document["path"]),
     )
 
 

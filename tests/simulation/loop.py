@@ -39,6 +39,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: tuple[()]) -> None:
         """There are none."""
 
+    def _write_to_self(self) -> None:
+        """It is never asleep."""
+
     def _fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if error is not None:

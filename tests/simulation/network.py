@@ -102,14 +102,27 @@ class Stream:
 
     # -- the coordinator's end
 
-    async def requests(self) -> AsyncIterator[NodeMessage]:
-        while not isinstance(message := await self.at_coordinator.get(), _Over):
-            yield message
-        if message.error:
-            self.end_handler()
+    def requests(self) -> AsyncIterator[NodeMessage]:
+        return _Requests(self)
 
     def ended_by_coordinator(self, error: str) -> None:
         self.down.send(_Over(error))
+
+
+class _Requests(AsyncIterator[NodeMessage]):
+    """What the node says, as gRPC hands it to a handler."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def __anext__(self) -> NodeMessage:
+        message = await self._stream.at_coordinator.get()
+        if not isinstance(message, _Over):
+            return message
+        self._stream.at_coordinator.put_nowait(message)
+        if message.error:
+            self._stream.end_handler()
+        raise StopAsyncIteration
 
 
 class Channel:

@@ -6,20 +6,15 @@ For half a minute everything goes wrong that the seed says; then all is healed, 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from coordinator import identity
-from coordinator.errors import CoordinatorError, KeyConflict, Overloaded, StoreUnavailable, UnknownName
 from coordinator.rpc.jobs import JobsService
 from node.messages import Facts
-from placement.model import JobState
-from protos import jobs_pb2, nodes_pb2, types_pb2
-from tests.simulation.history import Answer, Cancel, History, Read, Submit
+from tests.simulation.history import History
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.machines import STRATEGIES, CoordinatorProcess, Disk, Gone, NodeProcess
+from tests.simulation.machines import CoordinatorProcess, Disk, Gone, NodeProcess
 from tests.simulation.network import Link
 
 T = TypeVar("T")
@@ -96,9 +91,6 @@ class World:
         self.disk.on_kill = lambda: self.kill_coordinator(self.rng.uniform(0.1, 6))
         self.coordinator: CoordinatorProcess | None = None
         self.nodes = [NodeHost(self, number) for number in range(self.rng.randint(1, 4))]
-        self.background: list[asyncio.Task[None]] = []
-        self.jobs: dict[int, str] = {}  # acknowledged, with their clients
-        self.settled: set[int] = set()
 
     # -- what may be done to it
 
@@ -141,23 +133,19 @@ class World:
 
     # -- a run
 
-    def run(self) -> None:
-        """From the first start to the last settlement, or to the end of patience."""
+    def run(self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]) -> None:
+        """From the first start until every client has what it asked for, or to the end of patience."""
         try:
-            self.loop.run_until_complete(self._live())
+            self.loop.run_until_complete(self._live(use, trouble))
         finally:
             self._end()
 
-    async def _live(self) -> None:
-        from tests.simulation.clients import use
-        from tests.simulation.trouble import trouble
-
+    async def _live(self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]) -> None:
         self.start_coordinator()
         for node in self.nodes:
             self.after(self.rng.random() * 3, node.start)
         clients = [self.loop.create_task(use(self, f"client-{n}")) for n in range(self.rng.randint(1, 2))]
-        gremlin = self.loop.create_task(trouble(self))
-        await gremlin
+        await trouble(self)
         self.heal()
         give_up_s = self.loop.time() + PATIENCE_S
         while self.loop.time() < give_up_s and not self.loop.faults and not all(one.done() for one in clients):
@@ -188,12 +176,3 @@ class World:
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
-
-
-def simulate(seed: int) -> World:
-    """Run a seed; what was seen is in the world's history and disk. Raises what the machines themselves raised."""
-    world = World(seed)
-    world.run()
-    if world.loop.faults:
-        raise world.loop.faults[0]
-    return world

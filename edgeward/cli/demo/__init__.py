@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -85,7 +85,7 @@ async def _story(processes: Processes, say: telling.Say, began: float) -> dict[s
     return telling.conclude(say, rounds)
 
 
-async def _until_ready(client: AsyncClient, processes: Processes, clocked: telling.Say) -> None:
+async def _until_ready(client: AsyncClient, processes: Processes, clocked: Callable[[str], None]) -> None:
     """Until every node can take work and its round trip was measured."""
     missing, deadline = {place.name for place in PLACES}, time.monotonic() + READY_S
     while missing:

@@ -21,6 +21,7 @@ class Figures:
     time_usd: float  # measured latency past the objective, at the client's price of a second
     cost_usd: float  # energy + network + carbon + time: the bill
     latency_ms: dict[str, float]  # p50 and p95 of the urgent jobs, nearest-rank
+    waiting_ms: dict[str, float]  # the same of what was neither travel nor run
     objective_met: float  # share of the urgent jobs
     patient_s: float
     share_by_site: dict[str, float]  # of busy slot-seconds
@@ -39,13 +40,23 @@ def figures(of: Round) -> Figures:
         energy_usd=sum(receipt.energy_usd for receipt in receipts),
         time_usd=SECOND_USD * late_s,
         cost_usd=sum(receipt.cost_usd for receipt in receipts) + SECOND_USD * late_s,
-        latency_ms={"p50": nearest_rank(of.urgent_ms, 0.50), "p95": nearest_rank(of.urgent_ms, 0.95)},
+        latency_ms=_quantiles(of.urgent_ms),
+        waiting_ms=_quantiles([_waited(ms, job) for ms, job in zip(of.urgent_ms, of.urgent, strict=True)]),
         objective_met=sum(latency_ms <= OBJECTIVE_MS for latency_ms in of.urgent_ms) / len(of.urgent_ms),
         patient_s=of.patient_s,
         share_by_site=shares(jobs),
         share_by_kind={"patient": shares(of.patient), "urgent": shares(of.urgent)},
         found=[found for job in of.patient if job.result is not None for found in job.result.nonces],
     )
+
+
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    return {"p50": nearest_rank(values, 0.50), "p95": nearest_rank(values, 0.95)}
+
+
+def _waited(latency_ms: float, job: Job) -> float:
+    travelled_and_ran = job.receipt.network_ms + job.receipt.run_ms if job.receipt is not None else 0.0
+    return max(latency_ms - travelled_and_ran, 0.0)
 
 
 def nearest_rank(values: Sequence[float], quantile: float) -> float:
@@ -82,12 +93,13 @@ def elsewhere(of: Round) -> dict[str, Elsewhere]:
     places = {kind: shares(jobs) for kind, jobs in (("patient", of.patient), ("urgent", of.urgent))}
     patient, urgent = (next(iter(place)) for place in places.values())
     return {
-        "patient": _compared(of.patient_why, patient, urgent, places["patient"][patient], len(of.patient)),
-        "urgent": _compared(of.urgent_why, urgent, patient, places["urgent"][urgent], len(of.urgent)),
+        "patient": _compared(of.patient_why, patient, urgent, places["patient"][patient]),
+        "urgent": _compared(of.urgent_why, urgent, patient, places["urgent"][urgent]),
     }
 
 
-def _compared(explained: Sequence[Explained], here: str, there: str, share: float, jobs: int) -> Elsewhere:
+def _compared(explained: Sequence[Explained], here: str, there: str, share: float) -> Elsewhere:
+    jobs = len({each.placement.job_id for each in explained})
     at = {site: [_considered(each, site) for each in explained] for site in (here, there)}
 
     def usd(site: str) -> float:
@@ -113,10 +125,10 @@ def sentence(table: Sequence[Figures], kinds: dict[str, Elsewhere]) -> str:
     else:
         told = (
             f"One rule, the least cost in money, sent {patient.share_here:.0%} of the patient work to {patient.here}, "
-            f"where a search costs {micro(patient.usd_here)} (at {patient.there} it would be "
-            f"{micro(patient.usd_there)}), and {urgent.share_here:.0%} of the urgent work to {urgent.here}, where a job "
-            f"costs {micro(urgent.usd_here)} with its time (at {urgent.there} {micro(urgent.usd_there)}: "
-            f"{duration(urgent.ms_there)} instead of {duration(urgent.ms_here)})"
+            f"where a search costs {micro(patient.usd_here)} (at {patient.there} {micro(patient.usd_there)}), "
+            f"and {urgent.share_here:.0%} of the urgent work to {urgent.here}, "
+            f"where a job costs {micro(urgent.usd_here)}, its time included (at {urgent.there} "
+            f"{micro(urgent.usd_there)}: {duration(urgent.ms_there)} instead of {duration(urgent.ms_here)})"
         )
     bills = " and ".join(f"{name}'s {micro(each.cost_usd)}" for name, each in by_name.items())
     least = min(table, key=lambda each: each.cost_usd).strategy

@@ -45,8 +45,8 @@ class Place:
 
 # The speeds add up to about three quarters of one core, so that two cores play all four without crowding each other.
 PLACES = (
-    Place("dam", "SaoPaulo", "hub", "a hall beside a dam", 0.03, 1.1, 4, 120, 320, 100_000, 180),
+    Place("dam", "SaoPaulo", "hub", "a hall beside a dam", 0.03, 1.1, 3, 90, 270, 120_000, 180),
     Place("city", "Frankfurt", "hub", "a hall in a city", 0.16, 1.3, 2, 60, 160, 80_000, 40),
     Place("paris", "Paris", "edge", "an edge box", 0.27, 1.0, 1, 10, 65, 120_000, 2),
-    Place("lyon", "Lyon", "edge", "a smaller edge box", 0.24, 1.0, 1, 8, 38, 80_000, 8),
+    Place("lyon", "Lyon", "edge", "a smaller edge box", 0.24, 1.0, 1, 8, 38, 60_000, 8),
 )

@@ -19,6 +19,10 @@ START_S = 30.0
 DRAIN_S = 15.0  # a node gives its work back for up to 10 s
 RAY_S = 20.0
 TAIL_LINES = 15
+CONFIGURATION = """
+[limits]
+task_s = 0.5    # a slot is never taken for longer: who waits behind patient work waits little
+"""
 COMMAND = (sys.executable, "-P", "-c", "from edgeward.cli import main; main()")
 
 
@@ -47,8 +51,12 @@ class Processes:
     def start_coordinator(self, region: str) -> str:
         """Returns its address once it serves. Raises EdgewardError with the end of its log."""
         data = self.place / "coordinator"
-        free_ports = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
-        self.start("coordinator", "coordinator", "--data", str(data), "--region", region, *free_ports)
+        config = self.place / "coordinator.toml"
+        config.write_text(CONFIGURATION)
+        free_ports = ("--listen=127.0.0.1:0", "--http=127.0.0.1:0")
+        self.start(
+            "coordinator", "coordinator", f"--config={config}", f"--data={data}", f"--region={region}", *free_ports
+        )
         deadline = time.monotonic() + START_S
         while not (data / "address.json").exists():
             self.check()
@@ -94,13 +102,14 @@ class Processes:
         _signal(coordinator, signal.SIGTERM)
         _wait(coordinator, DRAIN_S)
         local_ray.wait_until_gone(self.ray, RAY_S)
-        left = [process for process in family | self._family() if process.is_running()]
+        left = [process for process in family | self._family() if _lives(process)]
         for process in left:
             process.kill()
         _wait(self._started.values(), 3)
         shutil.rmtree(self.place)
         if left:
-            raise EdgewardError(f"{len(left)} processes did not end when asked and were killed: {left}")
+            pids = ", ".join(str(process.pid) for process in left)
+            raise EdgewardError(f"{len(left)} processes did not end when asked and were killed: {pids}")
         say(f"All {len(family)} processes have ended, Ray's among them; the temporary directory is gone.")
 
     def _log(self, name: str) -> Path:
@@ -124,20 +133,27 @@ class Processes:
         return family
 
 
+def _lives(process: psutil.Process) -> bool:
+    """False for a zombie: it has ended, and waits only for its parent to hear of it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _signal(processes: Iterable[subprocess.Popen[bytes]], number: signal.Signals) -> None:
     for process in processes:
         process.send_signal(number)  # does nothing to one that has ended
 
 
 def _wait(processes: Iterable[subprocess.Popen[bytes]], timeout_s: float) -> bool:
-    """Whether all ended in time."""
+    """Whether all ended in time. Those that did are reaped."""
     deadline = time.monotonic() + timeout_s
-    for process in processes:
-        try:
-            process.wait(max(deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
+    while alive := [process for process in processes if process.poll() is None]:
+        if time.monotonic() > deadline:
             return False
-    return True
+        time.sleep(0.02)
+    return not alive
 
 
 def _temporary_directory() -> Path:

@@ -109,8 +109,8 @@ def invite(say: Say, credentials: Path) -> None:
 def _costs(lines: list[Figures]) -> Table:
     """Money in millionths of a dollar."""
     table = _table(
-        *("strategy", ">energy", ">for", ">urgent p50", ">p95", f">in {work.OBJECTIVE_MS:.0f} ms", ">patient done"),
-        *(">time costs", ">bill: energy + time"),
+        *("strategy", ">energy", ">costs", ">urgent p50", ">waiting", ">p95", f">in {work.OBJECTIVE_MS:.0f} ms"),
+        *(">its time costs", ">patient done in", ">the bill"),
     )
     for line in lines:
         table.add_row(
@@ -118,10 +118,11 @@ def _costs(lines: list[Figures]) -> Table:
             tables.energy(line.energy_joules),
             micro(line.energy_usd),
             tables.duration(line.latency_ms["p50"]),
+            tables.duration(line.waiting_ms["p50"]),
             tables.duration(line.latency_ms["p95"]),
             f"{line.objective_met:.0%}",
-            f"{line.patient_s:.1f} s",
             micro(line.time_usd),
+            f"{line.patient_s:.1f} s",
             micro(line.cost_usd),
         )
     return table
