@@ -18,6 +18,8 @@ def request_from(message: types_pb2.Submission, client: str) -> Request:
     """What a client sent, in our values. Raises `InvalidSubmission` where a column cannot be cut into items."""
     if message.WhichOneof("work") != "hash":
         raise InvalidSubmission("a submission needs work; this coordinator takes hash searches")
+    if message.options.replicas > 1:
+        raise InvalidSubmission("more than one replica is not offered yet: leave replicas out")
     body = message.SerializeToString(deterministic=True)
     return Request(message.key, client, message.count, _wishes(message.options), _hash_work(message.hash), body)
 

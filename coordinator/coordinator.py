@@ -22,6 +22,7 @@ from coordinator.admit import Limits, Request, admit, refusal
 from coordinator.errors import KeyConflict, Overloaded
 from coordinator.judging import Report, judge
 from coordinator.lifecycle import AttemptEvent, JobEvent, attempt_after, job_after
+from coordinator.orders import Orders
 from coordinator.placing import Placer
 from coordinator.ports import OpenAttempt, OpenState, Settlement, Turn
 from coordinator.queue import Queue
@@ -69,6 +70,8 @@ class Coordinator:
         self.jobs: dict[int, Job] = {}
         self.submissions: dict[int, Submission] = {}
         self.members: dict[str, Member] = {}
+        self.orders = Orders.from_text(opened.orders) if opened.orders else Orders()
+        self._taken: list[Job] = []  # settled in the turn that was taken last
         self.stale_reports = 0
         self.next_job = opened.next_job
         self.facts_version = 0
@@ -150,8 +153,23 @@ class Coordinator:
         self.turn.strategy = name
         self._moved = True
 
+    def order(self, orders: Orders) -> None:
+        """Put other standing orders in force, for every node at once."""
+        self.orders = self.turn.orders = orders
+        for name, member in self.members.items():
+            facts = self.table.facts[member.index]
+            if facts.state is NodeState.DRAINING and name not in orders.drained and member.connected:
+                facts = replace(facts, state=NodeState.READY)
+            self.put_facts(facts)
+
+    def give_back(self, attempts: Iterable[Attempt]) -> None:
+        """Ask nodes to stop attempts and report how far they came; what is left of them is placed again then."""
+        for attempt in attempts:
+            self.turn.revoke.setdefault(self.table.names[attempt.node], []).append(attempt.epoch)
+
     def put_facts(self, facts: NodeFacts) -> int:
         """Register a node or change what is known of it; the turn log keeps every version."""
+        facts = self.orders.applied(facts)
         known = self.table.index.get(facts.name)
         if known is not None and self.table.facts[known] == facts:
             return known
@@ -241,7 +259,9 @@ class Coordinator:
 
     def disconnected(self, name: str) -> None:
         """The stream broke: a hint. No new work goes there; what it has stays its own until the lease lapses."""
-        member = self.members[name]
+        member = self.members.get(name)
+        if member is None:  # its first hello could not be written
+            return
         member.connected = False
         facts = self.table.facts[member.index]
         gone = facts.state is NodeState.DRAINING and not member.live
@@ -352,11 +372,16 @@ class Coordinator:
         turn.now_us, turn.now_s = int(now * 1e6), now
         turn.facts_version = self.facts_version
         turn.next_epoch = self.placer.next_epoch
+        self._taken = turn.settled
         self.turn = Turn(turn.number + 1, turn.now_us)
         self._keys.clear()
         return turn
 
     # -- what can be asked
+
+    def settling(self) -> dict[int, Job]:
+        """Jobs that have left `jobs` and may not be in the store yet: until they are, they are still open to a reader."""
+        return {job.number: job for job in (*self._taken, *self.turn.settled)}
 
     def waiting_for(self, job: Job) -> str:
         """What an open job waits for, in words; empty when none of it waits."""

@@ -47,6 +47,7 @@ class Standing(NamedTuple):
     decision: LoggedDecision
     strategy: Strategy
     snapshot: Snapshot
+    seed: tuple[int, int, int]
 
 
 class LogReader:
@@ -88,7 +89,9 @@ class LogReader:
         for decision in turn.decisions:
             prepared = [self._preparer.prepare(group.demand.shape, turn.now) for group in decision.groups]
             snapshot = Snapshot(turn.now, self._table, decision.groups, prepared)
-            yield Standing(turn, decision, load_strategy(decision.strategy, decision.parameters), snapshot)
+            seed = (decision.seed[0], row.number, decision.seed[1])
+            strategy = load_strategy(decision.strategy, decision.parameters)
+            yield Standing(turn, decision, strategy, snapshot, seed)
             self._apply(decision, snapshot)
 
     def _apply(self, decision: LoggedDecision, snapshot: Snapshot) -> None:
@@ -100,17 +103,16 @@ class LogReader:
                 self._table.debit(node, float(run[node]), snapshot.now)  # type: ignore[index]
 
 
-def recompute(standing: Standing, turn_number: int) -> Plan:
+def recompute(standing: Standing) -> Plan:
     """The plan of a logged decision, made again. Equal to what was decided, or the log or the code has changed."""
-    decision, strategy = standing.decision, standing.strategy
-    seed = (decision.seed[0], turn_number, decision.seed[1])
-    rng = np.random.default_rng(seed) if strategy.draws else IDLE_RNG
-    return strategy.plan(standing.snapshot, decision.state, rng)[0]
+    strategy = standing.strategy
+    rng = np.random.default_rng(standing.seed) if strategy.draws else IDLE_RNG
+    return strategy.plan(standing.snapshot, standing.decision.state, rng)[0]
 
 
-def agrees(standing: Standing, turn_number: int) -> bool:
+def agrees(standing: Standing) -> bool:
     """Whether recomputation gives the nodes and, bit for bit, the costs that were decided."""
-    plan = recompute(standing, turn_number)
+    plan = recompute(standing)
     nodes = [node for nodes in plan.nodes for node in nodes]
     costs = [cost for costs in plan.costs for cost in costs]
     return nodes == standing.decision.nodes and checksum(costs) == standing.decision.check

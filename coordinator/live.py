@@ -58,7 +58,7 @@ class Live:
 
     # -- node sessions
 
-    def connect(self, name: str, incarnation: int) -> Outbox:
+    def connect(self, name: str, incarnation: int, outbox: Outbox) -> None:
         """A node's new stream. An older one of the same agent just ends; another agent of that name is fenced."""
         older = self.nodes.pop(name, None)
         if older is not None:
@@ -66,9 +66,8 @@ class Live:
                 fenced = nodes_pb2.Fenced(reason=f"another agent speaks for {name} now: one machine, one name")
                 older.put(nodes_pb2.CoordinatorMessage(fenced=fenced))
             older.close()
-        outbox = self.nodes[name] = Outbox()
+        self.nodes[name] = outbox
         self._incarnations[name] = incarnation
-        return outbox
 
     # -- watching clients
 

@@ -64,6 +64,18 @@ def plan(coordinator: Coordinator, request: Request, now: float) -> Planned | Su
     return Planned(submission, placements, True, hashlib.sha256(choice.encode()).hexdigest()[:16])
 
 
+def outdated(coordinator: Coordinator, request: Request, plan_id: str, now: float) -> Survey | None:
+    """Why a plan no longer holds, or None while the same choice would be made."""
+    planned = plan(coordinator, request, now)
+    if isinstance(planned, Survey):
+        return planned
+    if planned.plan_id == plan_id:
+        return None
+    first = planned.placements[0]
+    where = coordinator.table.names[first.node] if planned.feasible else "nowhere for now"
+    return Survey((), f"the world has moved since plan {plan_id}: the first task would go to {where} now", "plan again")
+
+
 def _groups(submission: Submission) -> list[Group]:
     """The first tasks of a submission as a queue would offer them."""
     demands: list[Demand] = []

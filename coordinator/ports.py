@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from coordinator.orders import Orders
 from coordinator.work import Attempt, Job, Piece, Submission
 from placement.cost import World
 from placement.model import Group, JobState, NodeFacts
@@ -90,6 +91,7 @@ class Turn:
     facts: list[tuple[int, int, NodeFacts]] = field(default_factory=list)  # version, node, facts
     world: World | None = None  # when it changed
     strategy: str | None = None  # when it changed
+    orders: Orders | None = None  # when they changed
     loads: list[Load] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     closings: list[OpenAttempt] = field(default_factory=list)
@@ -112,6 +114,7 @@ class Turn:
             or self.facts
             or self.world is not None
             or self.strategy is not None
+            or self.orders is not None
             or self.decisions
             or self.closings
             or self.settlements
@@ -127,6 +130,7 @@ class OpenState(NamedTuple):
     next_epoch: int
     next_turn: int
     strategy: str
+    orders: str  # Orders as text; empty: none
     facts: list[tuple[int, NodeFacts]]  # by node index: latest version and facts
     submissions: list[Submission]  # that have open jobs
     open_jobs: set[int]

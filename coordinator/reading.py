@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from coordinator import identity, settlement
 from coordinator.coordinator import Coordinator
@@ -10,12 +11,23 @@ from coordinator.errors import UnknownName
 from coordinator.explaining import Explained, LogReader, explain
 from coordinator.ports import Store
 from coordinator.views import Views
+from coordinator.whatif import Outcome, outcomes
 from coordinator.work import Submission
 from placement.model import JobState
+from placement.strategy import Strategy
 from protos import types_pb2
 
 PLACEMENTS_SHOWN = 50
 EPOCHS_A_READ = 20_000
+WHATIF_TASKS = 64
+
+
+class WhatIf(NamedTuple):
+    """Other strategies beside the one that decided, over so many tasks of a job."""
+
+    others: list[Outcome]
+    actual: Outcome
+    tasks: int
 
 
 class Reading:
@@ -37,6 +49,7 @@ class Reading:
         """The jobs in the order asked. Raises `UnknownName` for one that is nowhere."""
         open_jobs = self._coordinator.jobs
         absent = [number for number in numbers if number not in open_jobs]
+        settling = self._coordinator.settling() if absent else {}
         settled = {one.job: one for one in self._store.settled(absent)} if absent else {}
         found: list[types_pb2.Job] = []
         for number in numbers:
@@ -44,6 +57,8 @@ class Reading:
                 found.append(self._views.open_job(open_jobs[number], attempts=attempts))
             elif number in settled:
                 found.append(self._views.settled_job(settled[number], attempts=attempts))
+            elif number in settling:
+                found.append(self._views.open_job(settling[number], attempts=attempts))
             else:
                 raise UnknownName(f"job number {number} is nowhere; `edgeward jobs` lists those that are")
         return found
@@ -62,7 +77,7 @@ class Reading:
 
     def owner(self, number: int) -> str:
         """The client whose job it is."""
-        job = self._coordinator.jobs.get(number)
+        job = self._coordinator.jobs.get(number) or self._coordinator.settling().get(number)
         if job is not None:
             return job.submission.client
         settled = self._store.settled([number])
@@ -76,7 +91,7 @@ class Reading:
 
     def epochs_of(self, number: int) -> list[int]:
         """Every placement that a job has had, oldest first."""
-        job = self._coordinator.jobs.get(number)
+        job = self._coordinator.jobs.get(number) or self._coordinator.settling().get(number)
         if job is not None:
             closed = [closing.epoch for closing in settlement.closings(job.closed)]
             return sorted([*closed, *job.live])
@@ -105,6 +120,20 @@ class Reading:
                 asked = wanted.intersection(here) if len(wanted) < len(here) else wanted
                 if asked and here.start <= last and here.stop > first:
                     yield from explain(standing, asked)
+
+    def whatif(self, number: int, names: Sequence[str], find: Callable[[str], Strategy]) -> WhatIf:
+        """What strategies would have done with the first tasks of a job. Raises `UnknownName` while it has none."""
+        epochs = self.epochs_of(number)[:WHATIF_TASKS]
+        if not epochs:
+            raise UnknownName("this job was not placed yet: there is nothing to ask about")
+        keyframe, rows = self._store.turns(epochs[0], epochs[-1])
+        reader = LogReader(self._store)
+        reader.start(keyframe)
+        standings = (standing for row in rows for standing in reader.decisions(row))
+        others, actual, tasks = outcomes(standings, set(epochs), names, find)
+        if not tasks:
+            raise UnknownName("the turn log no longer reaches back to this job: see turn_log_days in [limits]")
+        return WhatIf([one for one in others if one.strategy != actual.strategy], actual, tasks)
 
     def placements(self, epochs: Sequence[int]) -> Iterator[tuple[Explained, types_pb2.Placement]]:
         """Placements as the log shows them."""

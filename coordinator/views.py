@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from coordinator import identity, settlement
 from coordinator.coordinator import Coordinator
 from coordinator.explaining import Explained
+from coordinator.moving import Move
 from coordinator.ports import SettledJob
 from coordinator.settle import PRICE_SOURCES, Closing, Tariffs
 from coordinator.work import Attempt, Found, Job, Submission
@@ -32,9 +33,10 @@ class Views:
     # -- jobs
 
     def open_job(self, job: Job, *, attempts: bool = True) -> types_pb2.Job:
-        """A job that is not settled."""
+        """A job that is not settled; one whose settlement is not written yet still runs, to a reader."""
         closed = [Closing.unpack(packed) for packed in job.closed]
-        message = self._job(job.number, job.submission, job.state, closed, dict(job.reasons), job.found, attempts)
+        state = min(job.state, JobState.RUNNING)
+        message = self._job(job.number, job.submission, state, closed, dict(job.reasons), job.found, attempts)
         message.units_done = job.units_done + sum(attempt.units_seen for attempt in job.live.values())
         message.hash.hashes_done = job.units_done
         message.waiting_for = self._coordinator.waiting_for(job)
@@ -239,6 +241,19 @@ def considered_message(one: Considered, facts: list[NodeFacts]) -> types_pb2.Con
         transfer_ms=one.transfer_s * MILLI,
         queue_ms=one.wait_s * MILLI,
         service_ms=one.run_s * MILLI,
+    )
+
+
+def proposed_move(move: Move, coordinator: Coordinator) -> cluster_pb2.ProposedMove:
+    """A move, on the wire."""
+    job, names = move.attempt.piece.job, coordinator.table.names
+    return cluster_pb2.ProposedMove(
+        job_id=identity.key(job.number, job.submission.submitted_us, coordinator.salt),
+        part=move.attempt.piece.part,
+        from_node=names[move.attempt.node],
+        to_node="" if move.to is None else names[move.to],
+        cost_here_usd=move.cost_here,
+        cost_there_usd=None if move.to is None else move.cost_there,
     )
 
 

@@ -19,7 +19,7 @@ from edgeward.jobs import HashJob
 from edgeward.session import Session
 from edgeward.settlements import ProgressCallback, Settlements
 from edgeward.submission import SubmitOptions, submissions
-from edgeward.views import CreatedToken, Job, Node, Placement, Plan, Site, Strategy, Token, Why
+from edgeward.views import CreatedToken, Job, Move, Node, Placement, Plan, Site, Strategy, Token, WhatIf, Why
 from protos import cluster_pb2, jobs_pb2, types_pb2
 from protos.credentials import Credentials, CredentialsError, secure_channel
 
@@ -216,6 +216,12 @@ class AsyncClient:
             for placement in batch:
                 yield placement
 
+    async def whatif(self, job: AsyncJobHandle | str) -> WhatIf:
+        """What the other strategies would have done with a job, on what was known when it was placed."""
+        connection = self._there.connection
+        request = jobs_pb2.WhatIfRequest(job_id=_id_bytes(job))
+        return WhatIf.of(await connection.unary(connection.jobs.WhatIf, request))
+
     async def placement_batches(
         self,
         *,
@@ -267,6 +273,32 @@ class AsyncClient:
         connection = self._there.connection
         request = cluster_pb2.SetStrategyRequest(name=name)
         return Strategy.of((await connection.unary(connection.cluster.SetStrategy, request)).strategy)
+
+    async def drain(self, node: str, *, plan: bool = False) -> list[Move]:
+        """The node takes no new work and gives back what it has. `plan`: only tell what would move."""
+        return await self._order(cluster_pb2.OrderRequest(plan=plan, drain_node=node))
+
+    async def resume(self, node: str) -> None:
+        """A drained node takes work again."""
+        await self._order(cluster_pb2.OrderRequest(resume_node=node))
+
+    async def set_price(self, site: str, price_usd_per_kwh: float, *, plan: bool = False) -> list[Move]:
+        """What a site's electricity costs from now on; outranks feeds and declarations."""
+        price = cluster_pb2.SitePrice(site=site, price_usd_per_kwh=price_usd_per_kwh)
+        return await self._order(cluster_pb2.OrderRequest(plan=plan, set_price=price))
+
+    async def curtail(self, site: str, *, plan: bool = False) -> list[Move]:
+        """The site stops drawing power for work now; its work goes elsewhere."""
+        return await self._order(cluster_pb2.OrderRequest(plan=plan, curtail_site=site))
+
+    async def release(self, site: str) -> None:
+        """A curtailed site takes work again."""
+        await self._order(cluster_pb2.OrderRequest(release_site=site))
+
+    async def _order(self, request: cluster_pb2.OrderRequest) -> list[Move]:
+        connection = self._there.connection
+        response = await connection.unary(connection.cluster.Order, request)
+        return [Move.of(message) for message in response.moves]
 
     async def create_token(
         self,

@@ -16,7 +16,20 @@ from edgeward.handles import AsyncJobHandle
 from edgeward.jobs import HashFound, HashJob
 from edgeward.settlements import ProgressCallback
 from edgeward.submission import SubmitOptions
-from edgeward.views import CreatedToken, Job, JobReceipt, Node, Placement, Plan, Site, Strategy, Token, Why
+from edgeward.views import (
+    CreatedToken,
+    Job,
+    JobReceipt,
+    Move,
+    Node,
+    Placement,
+    Plan,
+    Site,
+    Strategy,
+    Token,
+    WhatIf,
+    Why,
+)
 
 T = TypeVar("T")
 GOODBYE_S = 0.2
@@ -145,6 +158,25 @@ class Client:
 
     def set_strategy(self, name: str) -> Strategy:
         return self.run(self._client.set_strategy(name))
+
+    def whatif(self, job: JobHandle | str) -> WhatIf:
+        """As `AsyncClient.whatif`."""
+        return self.run(self._client.whatif(_inner(job)))
+
+    def drain(self, node: str, *, plan: bool = False) -> list[Move]:
+        return self.run(self._client.drain(node, plan=plan))
+
+    def resume(self, node: str) -> None:
+        self.run(self._client.resume(node))
+
+    def set_price(self, site: str, price_usd_per_kwh: float, *, plan: bool = False) -> list[Move]:
+        return self.run(self._client.set_price(site, price_usd_per_kwh, plan=plan))
+
+    def curtail(self, site: str, *, plan: bool = False) -> list[Move]:
+        return self.run(self._client.curtail(site, plan=plan))
+
+    def release(self, site: str) -> None:
+        self.run(self._client.release(site))
 
     def create_token(
         self, role: str, *, name: str | None = None, ttl_s: int | None = None, uses: int = 1, bearer: bool = False

@@ -30,6 +30,8 @@ class SubmitOptions(TypedDict, total=False):
     """Regions that the work must not leave, as a list or joined by '|'."""
     strategy: str | None
     replicas: int
+    plan_id: str | None
+    """Of `plan`: refused if the choice would be another one by now."""
     key: str | None
     """Names this submit: the same key with the same work is the same jobs, however often it is sent."""
 
@@ -52,6 +54,7 @@ def submissions(jobs: Sequence[HashJob], options: SubmitOptions) -> list[tuple[t
             types_pb2.Submission(
                 key=f"{key}/{number}" if number else key,
                 options=wire_options,
+                plan_id=options.get("plan_id") or "",
                 count=len(positions),
                 hash=_columns([jobs[position] for position in positions], find_all),
             ),

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeward.errors import sentence
-from edgeward.views import Considered, Job, Node, Placement, Plan, Site, Strategy, Token, Why
+from edgeward.views import Considered, Job, Move, Node, Placement, Plan, Site, Strategy, Token, WhatIf, Why
 
 PLAIN_WIDTH = 240  # where no terminal sets one: wide enough that nothing is cut
 
@@ -235,6 +235,32 @@ def plan(plan: Plan) -> RenderableType:
     if plan.considered:
         parts.append(considered(plan.considered))
     return Group(*parts)
+
+
+def whatif(answer: WhatIf) -> RenderableType:
+    table = _table("strategy", "node", "cost", "energy", "expected", "against what was")
+    for each in (answer.actual, *sorted(answer.alternatives, key=lambda one: (one.held > 0, one.cost_usd))):
+        if each.held:
+            difference = f"would have held {each.held} of {answer.tasks}"
+        else:
+            difference = "as it was" if each is answer.actual else _signed(each.cost_usd - answer.actual.cost_usd)
+        node = each.node or "-"
+        table.add_row(
+            each.strategy, node, money(each.cost_usd), money(each.energy_usd), duration(each.expected_ms), difference
+        )
+    return table
+
+
+def _signed(usd: float) -> str:
+    return "the same" if usd == 0 else f"{'+' if usd > 0 else '-'}{money(abs(usd))}"
+
+
+def moves(moves: Sequence[Move]) -> RenderableType:
+    table = _table("job", "from", "to", "cost here", "cost there")
+    for each in moves:
+        there = money(each.cost_there_usd)
+        table.add_row(short_id(each.job_id), each.from_node, each.to_node or "waits", money(each.cost_here_usd), there)
+    return table
 
 
 def considered(considered: Iterable[Considered]) -> RenderableType:

@@ -238,6 +238,57 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A strategy's way with a job: the node of its first task, and costs over all tasks that it would have placed."""
+
+    strategy: str
+    node: str | None
+    cost_usd: float
+    energy_usd: float
+    expected_ms: float
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    job_id: str
+    actual: Alternative
+    alternatives: list[Alternative]
+    tasks: int
+
+    @classmethod
+    def of(cls, message: jobs_pb2.WhatIfResponse) -> "WhatIf":
+        fields = document.whatif(message)
+        return cls(
+            fields["job_id"],
+            Alternative(**fields["actual"]),
+            [Alternative(**each) for each in fields["alternatives"]],
+            fields["tasks"],
+        )
+
+    def __str__(self) -> str:
+        from edgeward import tables
+
+        return tables.text(tables.whatif(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One attempt that goes elsewhere, and what is left of it costs here and there; `to_node` None: it waits."""
+
+    job_id: str
+    task_id: str
+    from_node: str
+    to_node: str | None
+    cost_here_usd: float
+    cost_there_usd: float | None
+
+    @classmethod
+    def of(cls, message: cluster_pb2.ProposedMove) -> "Move":
+        return cls(**document.move(message))
+
+
+@dataclass(frozen=True, slots=True)
 class Injected:
     """What makes a node slower than its machine is, for demonstrations."""
 

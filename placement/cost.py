@@ -164,6 +164,14 @@ def _present(curves: Curves, zones: Ints, otherwise: Floats, now: float) -> tupl
     return value, until
 
 
+def present(prepared: Prepared) -> tuple[Floats, Floats]:
+    """USD per kWh and g per kWh of every node, as they stand until `prepared.until`."""
+    none = np.zeros(len(prepared.fixed_price))
+    price, _ = _present(prepared.world.prices, prepared.price_zone, prepared.fixed_price, prepared.since)
+    carbon, _ = _present(prepared.world.carbon, prepared.carbon_zone, none, prepared.since)
+    return price, carbon
+
+
 def price_integral(prepared: Prepared, nodes: Ints, start: Floats, end: Floats) -> Floats:
     """Integral of price over each node's run: USD per kWh times seconds."""
     zones = prepared.price_zone[nodes]

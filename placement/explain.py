@@ -47,12 +47,13 @@ def considered(
         feasible.rejections(demand.shape, table, i) + _by_size(demand, prepared, load, now, table, every, i, holds)
         for i in range(len(table))
     ]
+    rejected = np.array([bool(reasons) for reasons in against], dtype=np.bool_)
     order = np.lexsort(
         (
             prepared.name_rank,
-            np.rint(every.expected_s * MOMENTS_A_SECOND),
-            np.rint(np.where(np.isfinite(cost), cost, 0.0) * COSTS_A_USD),
-            np.array([bool(reasons) for reasons in against], dtype=np.bool_),
+            np.rint(np.where(rejected, 0.0, every.expected_s) * MOMENTS_A_SECOND),
+            np.rint(np.where(rejected, 0.0, cost) * COSTS_A_USD),
+            rejected,
         )
     )
     ranked: list[Considered] = []

@@ -129,8 +129,8 @@ class Survey(NamedTuple):
 
 def survey(shape: Shape, table: NodeTable) -> Survey:
     """Why no registered node could ever run a shape. Meant for shapes for which `able` is all false."""
-    left = np.ones(len(table), dtype=np.bool_)
-    survivors: list[tuple[str, int]] = [("registered", len(table))]
+    left = table.state != int(NodeState.GONE)
+    survivors: list[tuple[str, int]] = [("registered", int(left.sum()))]
     reason, relaxation = "no node is registered", "start a node"
     for rule in STANDING:
         before = left

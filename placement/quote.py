@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from placement.cost import Prepared, carbon_integral, price_integral
+from placement.cost import Prepared, carbon_integral, present, price_integral
 from placement.energy import JOULES_PER_KWH, Floats, Ints
 from placement.fleet_table import Debits, Load
 from placement.model import Demand
@@ -49,6 +49,7 @@ def waiting_s(run: Floats, load: Load, now: float) -> Floats:
 def _electricity(prepared: Prepared, run: Floats, wait: Floats, now: float) -> Floats:
     """Energy and carbon, USD. Runs that end before any price steps need one product; the others are integrated."""
     usd = prepared.usd_per_s * run
+    # one sum for all nodes, for one node and for the explanation: a run that ends at a step must be the same in each
     end = now + wait + run
     if end.max(initial=-inf) > prepared.first_until:
         across = np.flatnonzero(end > prepared.until)
@@ -99,17 +100,20 @@ def parts(demand: Demand, prepared: Prepared, load: Load, now: float) -> Parts:
     """The same quote, every part of it, for explaining. Rules aside: a forbidden node has its parts as well."""
     run = service_s(demand, prepared)
     wait = waiting_s(run, load, now)
-    everyone = np.arange(len(run))
-    start = now + wait
+    price, carbon = (rate * run for rate in present(prepared))
+    end = now + wait + run
+    across = np.flatnonzero(end > prepared.until)
+    if len(across):
+        first, last = now + wait[across], end[across]
+        price[across] = price_integral(prepared, across, first, last)
+        carbon[across] = carbon_integral(prepared, across, first, last)
     kwh_per_s = prepared.watts / JOULES_PER_KWH
-    energy = price_integral(prepared, everyone, start, start + run) * kwh_per_s
-    carbon_kg = carbon_integral(prepared, everyone, start, start + run) / 1e3 * kwh_per_s
     transfer = prepared.s_per_byte * (demand.bytes_in + demand.bytes_out)
     expected = wait + run + prepared.path_s + transfer
     return Parts(
-        energy_usd=energy,
+        energy_usd=price * kwh_per_s,
         network_usd=prepared.egress_usd_per_byte * demand.bytes_out,
-        carbon_usd=carbon_kg * prepared.world.money.carbon_usd_per_kg,
+        carbon_usd=carbon / 1e3 * prepared.world.money.carbon_usd_per_kg * kwh_per_s,
         time_usd=demand.second_usd * np.maximum(expected - demand.objective_s, 0.0),
         energy_joules=prepared.watts * run,
         path_s=prepared.path_s,

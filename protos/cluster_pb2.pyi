@@ -507,3 +507,126 @@ class Token(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Token: _TypeAlias = Token  # noqa: Y015
+
+@_typing.final
+class OrderRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    DRAIN_NODE_FIELD_NUMBER: _builtins.int
+    RESUME_NODE_FIELD_NUMBER: _builtins.int
+    SET_PRICE_FIELD_NUMBER: _builtins.int
+    CURTAIL_SITE_FIELD_NUMBER: _builtins.int
+    RELEASE_SITE_FIELD_NUMBER: _builtins.int
+    plan: _builtins.bool
+    drain_node: _builtins.str
+    resume_node: _builtins.str
+    curtail_site: _builtins.str
+    release_site: _builtins.str
+    @_builtins.property
+    def set_price(self) -> Global___SitePrice: ...
+    def __init__(
+        self,
+        *,
+        plan: _builtins.bool = ...,
+        drain_node: _builtins.str = ...,
+        resume_node: _builtins.str = ...,
+        set_price: Global___SitePrice | None = ...,
+        curtail_site: _builtins.str = ...,
+        release_site: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["curtail_site", b"curtail_site", "drain_node", b"drain_node", "order", b"order", "release_site", b"release_site", "resume_node", b"resume_node", "set_price", b"set_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["curtail_site", b"curtail_site", "drain_node", b"drain_node", "order", b"order", "plan", b"plan", "release_site", b"release_site", "resume_node", b"resume_node", "set_price", b"set_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_order: _TypeAlias = _typing.Literal["drain_node", "resume_node", "set_price", "curtail_site", "release_site"]  # noqa: Y015
+    _WhichOneofArgType_order: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_order) -> _WhichOneofReturnType_order | None: ...
+
+Global___OrderRequest: _TypeAlias = OrderRequest  # noqa: Y015
+
+@_typing.final
+class SitePrice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SITE_FIELD_NUMBER: _builtins.int
+    PRICE_USD_PER_KWH_FIELD_NUMBER: _builtins.int
+    site: _builtins.str
+    price_usd_per_kwh: _builtins.float
+    def __init__(
+        self,
+        *,
+        site: _builtins.str = ...,
+        price_usd_per_kwh: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price_usd_per_kwh", b"price_usd_per_kwh", "site", b"site"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SitePrice: _TypeAlias = SitePrice  # noqa: Y015
+
+@_typing.final
+class OrderResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVES_FIELD_NUMBER: _builtins.int
+    MOVING_FIELD_NUMBER: _builtins.int
+    moving: _builtins.int
+    """attempts that move, all of them"""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProposedMove]:
+        """the first thousand"""
+
+    def __init__(
+        self,
+        *,
+        moves: _abc.Iterable[Global___ProposedMove] | None = ...,
+        moving: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "moving", b"moving"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderResponse: _TypeAlias = OrderResponse  # noqa: Y015
+
+@_typing.final
+class ProposedMove(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    COST_HERE_USD_FIELD_NUMBER: _builtins.int
+    COST_THERE_USD_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.bytes
+    part: _builtins.int
+    from_node: _builtins.str
+    to_node: _builtins.str
+    """empty: it would wait"""
+    cost_here_usd: _builtins.float
+    """of what is left of it"""
+    cost_there_usd: _builtins.float
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.bytes = ...,
+        part: _builtins.int = ...,
+        from_node: _builtins.str = ...,
+        to_node: _builtins.str = ...,
+        cost_here_usd: _builtins.float = ...,
+        cost_there_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_there_usd", b"_cost_there_usd", "cost_there_usd", b"cost_there_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_there_usd", b"_cost_there_usd", "cost_here_usd", b"cost_here_usd", "cost_there_usd", b"cost_there_usd", "from_node", b"from_node", "job_id", b"job_id", "part", b"part", "to_node", b"to_node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_there_usd: _TypeAlias = _typing.Literal["cost_there_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_there_usd: _TypeAlias = _typing.Literal["_cost_there_usd", b"_cost_there_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_there_usd) -> _WhichOneofReturnType__cost_there_usd | None: ...
+
+Global___ProposedMove: _TypeAlias = ProposedMove  # noqa: Y015

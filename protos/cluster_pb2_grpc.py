@@ -54,6 +54,11 @@ class ClusterStub:
                 request_serializer=protos_dot_cluster__pb2.SetStrategyRequest.SerializeToString,
                 response_deserializer=protos_dot_cluster__pb2.SetStrategyResponse.FromString,
                 _registered_method=True)
+        self.Order = channel.unary_unary(
+                '/edgeward.v1.Cluster/Order',
+                request_serializer=protos_dot_cluster__pb2.OrderRequest.SerializeToString,
+                response_deserializer=protos_dot_cluster__pb2.OrderResponse.FromString,
+                _registered_method=True)
         self.CreateToken = channel.unary_unary(
                 '/edgeward.v1.Cluster/CreateToken',
                 request_serializer=protos_dot_cluster__pb2.CreateTokenRequest.SerializeToString,
@@ -93,6 +98,13 @@ class ClusterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Order(self, request, context):
+        """Drain, resume, price, curtail, release. With `plan` it tells what would move and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateToken(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -127,6 +139,11 @@ def add_ClusterServicer_to_server(servicer, server):
                     servicer.SetStrategy,
                     request_deserializer=protos_dot_cluster__pb2.SetStrategyRequest.FromString,
                     response_serializer=protos_dot_cluster__pb2.SetStrategyResponse.SerializeToString,
+            ),
+            'Order': grpc.unary_unary_rpc_method_handler(
+                    servicer.Order,
+                    request_deserializer=protos_dot_cluster__pb2.OrderRequest.FromString,
+                    response_serializer=protos_dot_cluster__pb2.OrderResponse.SerializeToString,
             ),
             'CreateToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateToken,
@@ -247,6 +264,33 @@ class Cluster:
             '/edgeward.v1.Cluster/SetStrategy',
             protos_dot_cluster__pb2.SetStrategyRequest.SerializeToString,
             protos_dot_cluster__pb2.SetStrategyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Order(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgeward.v1.Cluster/Order',
+            protos_dot_cluster__pb2.OrderRequest.SerializeToString,
+            protos_dot_cluster__pb2.OrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

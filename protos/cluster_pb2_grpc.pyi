@@ -35,6 +35,8 @@ class ClusterStub:
     ListSites: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ListSitesRequest, _cluster_pb2.ListSitesResponse]
     ListStrategies: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ListStrategiesRequest, _cluster_pb2.ListStrategiesResponse]
     SetStrategy: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.SetStrategyRequest, _cluster_pb2.SetStrategyResponse]
+    Order: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.OrderRequest, _cluster_pb2.OrderResponse]
+    """Drain, resume, price, curtail, release. With `plan` it tells what would move and changes nothing."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.CreateTokenRequest, _cluster_pb2.CreateTokenResponse]
     ListTokens: _grpc.UnaryUnaryMultiCallable[_cluster_pb2.ListTokensRequest, _cluster_pb2.ListTokensResponse]
 
@@ -45,6 +47,8 @@ class ClusterAsyncStub(ClusterStub):
     ListSites: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ListSitesRequest, _cluster_pb2.ListSitesResponse]  # type: ignore[assignment]
     ListStrategies: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ListStrategiesRequest, _cluster_pb2.ListStrategiesResponse]  # type: ignore[assignment]
     SetStrategy: _aio.UnaryUnaryMultiCallable[_cluster_pb2.SetStrategyRequest, _cluster_pb2.SetStrategyResponse]  # type: ignore[assignment]
+    Order: _aio.UnaryUnaryMultiCallable[_cluster_pb2.OrderRequest, _cluster_pb2.OrderResponse]  # type: ignore[assignment]
+    """Drain, resume, price, curtail, release. With `plan` it tells what would move and changes nothing."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_cluster_pb2.CreateTokenRequest, _cluster_pb2.CreateTokenResponse]  # type: ignore[assignment]
     ListTokens: _aio.UnaryUnaryMultiCallable[_cluster_pb2.ListTokensRequest, _cluster_pb2.ListTokensResponse]  # type: ignore[assignment]
 
@@ -76,6 +80,14 @@ class ClusterServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_pb2.SetStrategyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_pb2.SetStrategyResponse, _abc.Awaitable[_cluster_pb2.SetStrategyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Order(
+        self,
+        request: _cluster_pb2.OrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cluster_pb2.OrderResponse, _abc.Awaitable[_cluster_pb2.OrderResponse]]:
+        """Drain, resume, price, curtail, release. With `plan` it tells what would move and changes nothing."""
 
     @_abc_1.abstractmethod
     def CreateToken(

@@ -173,6 +173,38 @@ def plan(message: jobs_pb2.PlanResponse) -> Document:
     }
 
 
+def whatif(message: jobs_pb2.WhatIfResponse) -> Document:
+    return {
+        "job_id": identity(message.job_id),
+        "actual": _alternative(message.actual),
+        "alternatives": [_alternative(each) for each in message.alternatives],
+        "tasks": message.tasks,
+    }
+
+
+def _alternative(message: jobs_pb2.Alternative) -> Document:
+    return {
+        "strategy": message.strategy,
+        "node": message.node or None,
+        "cost_usd": message.cost_usd,
+        "energy_usd": message.energy_usd,
+        "expected_ms": message.expected_ms,
+        "held": message.held,
+    }
+
+
+def move(message: cluster_pb2.ProposedMove) -> Document:
+    job_id = identity(message.job_id)
+    return {
+        "job_id": job_id,
+        "task_id": task_id(job_id, message.part),
+        "from_node": message.from_node,
+        "to_node": message.to_node or None,
+        "cost_here_usd": number(message.cost_here_usd),
+        "cost_there_usd": number(message.cost_there_usd) if message.HasField("cost_there_usd") else None,
+    }
+
+
 def refusal(message: types_pb2.Refusal) -> Document:
     return {
         "reason": message.reason,

@@ -74,6 +74,11 @@ class JobsStub:
                 request_serializer=protos_dot_jobs__pb2.WhyRequest.SerializeToString,
                 response_deserializer=protos_dot_jobs__pb2.WhyResponse.FromString,
                 _registered_method=True)
+        self.WhatIf = channel.unary_unary(
+                '/edgeward.v1.Jobs/WhatIf',
+                request_serializer=protos_dot_jobs__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=protos_dot_jobs__pb2.WhatIfResponse.FromString,
+                _registered_method=True)
         self.Placements = channel.unary_stream(
                 '/edgeward.v1.Jobs/Placements',
                 request_serializer=protos_dot_jobs__pb2.PlacementsRequest.SerializeToString,
@@ -134,6 +139,13 @@ class JobsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhatIf(self, request, context):
+        """What the other strategies would have done with a job on what was known when it was placed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Placements(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -182,6 +194,11 @@ def add_JobsServicer_to_server(servicer, server):
                     servicer.Why,
                     request_deserializer=protos_dot_jobs__pb2.WhyRequest.FromString,
                     response_serializer=protos_dot_jobs__pb2.WhyResponse.SerializeToString,
+            ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=protos_dot_jobs__pb2.WhatIfRequest.FromString,
+                    response_serializer=protos_dot_jobs__pb2.WhatIfResponse.SerializeToString,
             ),
             'Placements': grpc.unary_stream_rpc_method_handler(
                     servicer.Placements,
@@ -405,6 +422,33 @@ class Jobs:
             '/edgeward.v1.Jobs/Why',
             protos_dot_jobs__pb2.WhyRequest.SerializeToString,
             protos_dot_jobs__pb2.WhyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgeward.v1.Jobs/WhatIf',
+            protos_dot_jobs__pb2.WhatIfRequest.SerializeToString,
+            protos_dot_jobs__pb2.WhatIfResponse.FromString,
             options,
             channel_credentials,
             insecure,

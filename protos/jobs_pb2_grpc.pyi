@@ -41,6 +41,8 @@ class JobsStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
     Cancel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _jobs_pb2.CancelResponse]
     Why: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.WhyRequest, _jobs_pb2.WhyResponse]
+    WhatIf: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.WhatIfRequest, _jobs_pb2.WhatIfResponse]
+    """What the other strategies would have done with a job on what was known when it was placed."""
     Placements: _grpc.UnaryStreamMultiCallable[_jobs_pb2.PlacementsRequest, _jobs_pb2.PlacementsResponse]
 
 @_typing.type_check_only
@@ -56,6 +58,8 @@ class JobsAsyncStub(JobsStub):
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
     Cancel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelRequest, _jobs_pb2.CancelResponse]  # type: ignore[assignment]
     Why: _aio.UnaryUnaryMultiCallable[_jobs_pb2.WhyRequest, _jobs_pb2.WhyResponse]  # type: ignore[assignment]
+    WhatIf: _aio.UnaryUnaryMultiCallable[_jobs_pb2.WhatIfRequest, _jobs_pb2.WhatIfResponse]  # type: ignore[assignment]
+    """What the other strategies would have done with a job on what was known when it was placed."""
     Placements: _aio.UnaryStreamMultiCallable[_jobs_pb2.PlacementsRequest, _jobs_pb2.PlacementsResponse]  # type: ignore[assignment]
 
 class JobsServicer(metaclass=_abc_1.ABCMeta):
@@ -116,6 +120,14 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.WhyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.WhyResponse, _abc.Awaitable[_jobs_pb2.WhyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def WhatIf(
+        self,
+        request: _jobs_pb2.WhatIfRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.WhatIfResponse, _abc.Awaitable[_jobs_pb2.WhatIfResponse]]:
+        """What the other strategies would have done with a job on what was known when it was placed."""
 
     @_abc_1.abstractmethod
     def Placements(

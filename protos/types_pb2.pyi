@@ -211,8 +211,11 @@ class Submission(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     count: _builtins.int
+    plan_id: _builtins.str
+    """refused if what this plan chose would not be chosen any more"""
     @_builtins.property
     def options(self) -> Global___Options: ...
     @_builtins.property
@@ -224,10 +227,11 @@ class Submission(_message.Message):
         options: Global___Options | None = ...,
         count: _builtins.int = ...,
         hash: Global___HashWork | None = ...,
+        plan_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "options", b"options", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "hash", b"hash", "key", b"key", "options", b"options", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "hash", b"hash", "key", b"key", "options", b"options", "plan_id", b"plan_id", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["hash"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015

@@ -8,16 +8,20 @@ from typing import Any
 
 import grpc
 
+from coordinator.coordinator import Coordinator
 from coordinator.errors import UnknownName
+from coordinator.ordering import Order, carry_out
+from coordinator.rpc.wire import Malformed
 from coordinator.security.access import Access
 from coordinator.security.roles import Role
 from coordinator.security.tokens import TokenInvalid, TokenRequest
 from coordinator.turn import TurnLoop
-from coordinator.views import Views
+from coordinator.views import Views, proposed_move
 from placement import strategy
 from protos import cluster_pb2 as pb
 from protos import cluster_pb2_grpc
 
+MOVES_SHOWN = 1000
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -56,6 +60,16 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
         (chosen,) = [one for one in strategies(request.name) if one.live]
         return pb.SetStrategyResponse(strategy=chosen)
 
+    async def Order(self, request: pb.OrderRequest, context: Context) -> pb.OrderResponse:
+        order = _order(request)
+
+        def apply(coordinator: Coordinator, now: float) -> list[pb.ProposedMove]:
+            proposed = carry_out(coordinator, order, now, plan=request.plan)
+            return [proposed_move(move, coordinator) for move in proposed]
+
+        moves = await self._turns.ask(apply)
+        return pb.OrderResponse(moves=moves[:MOVES_SHOWN], moving=len(moves))
+
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenResponse:
         try:
             role = Role(request.role)
@@ -81,6 +95,22 @@ class ClusterService(cluster_pb2_grpc.ClusterServicer):
                 for token in self._access.list_tokens()
             ]
         )
+
+
+def _order(request: pb.OrderRequest) -> Order:
+    match request.WhichOneof("order"):
+        case "drain_node":
+            return Order(node=request.drain_node)
+        case "resume_node":
+            return Order(node=request.resume_node, on=False)
+        case "curtail_site":
+            return Order(site=request.curtail_site)
+        case "release_site":
+            return Order(site=request.release_site, on=False)
+        case "set_price":
+            return Order(site=request.set_price.site, price_usd_per_kwh=request.set_price.price_usd_per_kwh)
+        case _:
+            raise Malformed("an order says what to do: drain, resume, set a price, curtail or release")
 
 
 def strategies(live: str) -> list[pb.Strategy]:

@@ -21,6 +21,8 @@ from coordinator.rpc.gate import current_identity
 from coordinator.security.roles import Role
 from coordinator.turn import TurnLoop
 from coordinator.views import Views, considered_message, refusal_message
+from coordinator.whatif import Outcome
+from placement import strategy
 from placement.feasible import Survey
 from placement.model import JobState
 from protos import jobs_pb2 as pb
@@ -61,6 +63,10 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
     async def _submit_one(self, message: types_pb2.Submission, client: str, watch: living.Watch | None) -> pb.Submitted:
         def apply(coordinator: Coordinator, now: float) -> Admitted | Survey:
             request = request_from(message, client)
+            if message.plan_id:
+                outdated = planning.outdated(coordinator, request, message.plan_id, now)
+                if outdated is not None:
+                    return outdated
             admitted = coordinator.submit(request, now, self._store.submission_of_key(client, request.key))
             if watch is not None and isinstance(admitted, Admitted):
                 self._live.watch(watch, _numbers(admitted))
@@ -229,6 +235,17 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             )
         return response
 
+    async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:
+        (number,) = self._visible([request.job_id])
+        reading, find = self._reading(), self._coordinator.placer.find
+        answer = await asyncio.to_thread(reading.whatif, number, strategy.names(), find)
+        return pb.WhatIfResponse(
+            job_id=request.job_id,
+            actual=_alternative(answer.actual),
+            alternatives=[_alternative(one) for one in answer.others],
+            tasks=answer.tasks,
+        )
+
     async def Placements(self, request: pb.PlacementsRequest, context: Context) -> AsyncIterator[pb.PlacementsResponse]:
         reading = self._reading()
         job = self._visible([request.job_id])[0] if request.job_id else None
@@ -292,6 +309,17 @@ def _past(
         last = [seen for one, seen in reading.placements(epochs[start:stop]) if wanted(one, seen)] + last
         stop, step = start, min(step * 4, 20_000)
     return last[-limit:]
+
+
+def _alternative(outcome: Outcome) -> pb.Alternative:
+    return pb.Alternative(
+        strategy=outcome.strategy,
+        node=outcome.node or "",
+        cost_usd=outcome.cost_usd,
+        energy_usd=outcome.energy_usd,
+        expected_ms=outcome.expected_s * 1e3,
+        held=outcome.held,
+    )
 
 
 def _numbers(admitted: Admitted) -> range:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 
+from coordinator.coordinator import Coordinator
 from coordinator.errors import StoreUnavailable
 from coordinator.live import Live, Outbox
 from coordinator.rpc import wire
@@ -27,8 +28,9 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
     def __init__(self, turns: TurnLoop, live: Live, *, heartbeat_s: float, lease_s: float) -> None:
         self._turns = turns
         self._live = live
-        self._heartbeat_ms = round(heartbeat_s * 1e3)
-        self._lease_ms = round(lease_s * 1e3)
+        self._welcome = nodes_pb2.CoordinatorMessage(
+            welcome=nodes_pb2.Welcome(heartbeat_ms=round(heartbeat_s * 1e3), lease_ms=round(lease_s * 1e3))
+        )
 
     async def Connect(
         self, requests: AsyncIterator[nodes_pb2.NodeMessage], context: Context
@@ -43,23 +45,28 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
                 grpc.StatusCode.PERMISSION_DENIED, f"this certificate is {name}'s: it cannot speak for another node"
             )
         facts = wire.facts(hello.facts)
+        outbox = Outbox()
         held, reporting, incarnation = list(hello.held_epochs), list(hello.reporting_epochs), hello.incarnation
-        outbox = self._live.connect(name, incarnation)
-        await self._turns.ask(lambda c, now: c.hello(facts, held, reporting, incarnation, now))
-        log.info("node_connected", node=name, site=facts.site, region=facts.region)
-        outbox.put(
-            nodes_pb2.CoordinatorMessage(
-                welcome=nodes_pb2.Welcome(heartbeat_ms=self._heartbeat_ms, lease_ms=self._lease_ms)
-            )
-        )
-        reader = asyncio.ensure_future(self._read(name, requests, outbox))
+
+        def join(coordinator: Coordinator, now: float) -> None:
+            """Within the turn: what the turns before it placed never reaches this stream, and is known to be lost."""
+            if not outbox.closed:  # else the stream broke while it waited for this turn
+                coordinator.hello(facts, held, reporting, incarnation, now)
+                self._live.connect(name, incarnation, outbox)
+
+        reader: asyncio.Future[None] | None = None
         try:
+            await self._turns.ask(join)
+            log.info("node_connected", node=name, site=facts.site, region=facts.region)
+            reader = asyncio.ensure_future(self._read(name, requests, outbox))
+            yield self._welcome  # before anything that the turn has put in the outbox
             while (message := await outbox.get()) is not None:
                 yield message  # type: ignore[misc]
             if reader.done():
                 reader.result()
         finally:
-            reader.cancel()
+            if reader is not None:
+                reader.cancel()
             outbox.close()
             if self._live.nodes.get(name) is outbox:
                 del self._live.nodes[name]

@@ -20,6 +20,7 @@ class MemoryStore:
 
     def __init__(self, *, salt: int = 1, seed: int = 1, strategy: str = "weighted") -> None:
         self._salt, self._seed, self._strategy = salt, seed, strategy
+        self._orders = ""
         self._submissions: dict[int, tuple[Submission, bytes]] = {}
         self._firsts: list[int] = []
         self._keys: dict[tuple[str, str], int] = {}
@@ -50,6 +51,7 @@ class MemoryStore:
             next_epoch=self._next_epoch,
             next_turn=1 + max((row.number for row in self._turns), default=0),
             strategy=self._strategy,
+            orders=self._orders,
             facts=[latest[node] for node in sorted(latest)],
             submissions=[self._fresh(first) for first in open_firsts],
             open_jobs=open_jobs,
@@ -80,6 +82,8 @@ class MemoryStore:
             self._worlds[digest(encoded)] = encoded
         if turn.strategy is not None:
             self._strategy = turn.strategy
+        if turn.orders is not None:
+            self._orders = turn.orders.to_text()
         self._settlements.update(settled)
         self._turns.append(TurnRow(turn.number, turn.first_epoch if turn.decisions else 0, turnlog.encode(turn)))
         self._next_epoch = turn.next_epoch

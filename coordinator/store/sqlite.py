@@ -49,7 +49,12 @@ class SqliteStore:
         self._first_start(strategy)
 
     def _first_start(self, strategy: str) -> None:
-        defaults = {"salt": str(secrets.randbits(12)), "seed": str(secrets.randbits(31)), "strategy": strategy}
+        defaults = {
+            "salt": str(secrets.randbits(12)),
+            "seed": str(secrets.randbits(31)),
+            "strategy": strategy,
+            "orders": "",
+        }
         with self._transaction() as database:
             database.executemany("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", defaults.items())
 
@@ -109,6 +114,8 @@ class SqliteStore:
                 database.execute("INSERT OR IGNORE INTO world (digest, body) VALUES (?, ?)", (digest(encoded), encoded))
             if turn.strategy is not None:
                 database.execute("UPDATE meta SET value = ? WHERE name = 'strategy'", (turn.strategy,))
+            if turn.orders is not None:
+                database.execute("UPDATE meta SET value = ? WHERE name = 'orders'", (turn.orders.to_text(),))
             database.execute(
                 "INSERT INTO turn (number, at_us, first_epoch, next_epoch, record) VALUES (?, ?, ?, ?, ?)",
                 (
@@ -148,6 +155,7 @@ class SqliteStore:
             next_epoch=counters[1] or 1,
             next_turn=1 + (counters[0] or 0),
             strategy=meta["strategy"],
+            orders=meta["orders"],
             facts=[
                 (version, facts_from_text(body))
                 for _, version, body in self._rows(

@@ -41,7 +41,7 @@ class Metrics:
 
     def __init__(self, coordinator: Callable[[], Coordinator], write_error: Callable[[], str]) -> None:
         """`coordinator`: the present one (a failed write replaces it). `write_error`: empty while all is well."""
-        disable_created_metrics()  # a series more for each, which Prometheus does not read
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which Prometheus does not read
         self._registry = registry = CollectorRegistry()
         self._jobs = Counter("edgeward_jobs_settled", "Jobs settled.", ["state"], registry=registry)
         self._attempts = Counter("edgeward_attempts_ended", "Attempts that are over.", ["state"], registry=registry)

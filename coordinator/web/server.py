@@ -6,8 +6,6 @@ Plain on loopback. Elsewhere TLS by the authority, unless a proxy in front does 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
 import tempfile
@@ -52,6 +50,7 @@ class HttpServer:
         metrics = Metrics(lambda: turns.coordinator, lambda: turns.write_error)
         turns.observers.append(metrics.turned)
         ports = Ports(Api(app.jobs, app.cluster), metrics, lambda: turns.write_error, app.access.verify_bearer)
+        self._serving: asyncio.Task[None] | None = None
         self._application = application(ports, loopback_only=loopback and not config.http_plain)
 
     async def start(self) -> str:
@@ -83,9 +82,10 @@ class HttpServer:
         return str(Address(self._address.host, listening.getsockname()[1]))
 
     async def stop(self) -> None:
-        """Finish what is being answered, for a second at most, and close the port."""
-        self._server.should_exit = True
-        await self._serving
+        """Finish what is being answered, for a second at most, and close the port, if it was opened."""
+        if self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
 
 
 class _Server(uvicorn.Server):
@@ -112,8 +112,7 @@ def _listen(address: Address) -> socket.socket:
         )[0]
         return socket.create_server(where[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        known = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
-        reason = (os.strerror(error.errno) if known else error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()  # create_server adds the address again
         raise PortTaken(
             f"port {address.port} on {address.host} cannot be had for HTTP ({reason}): choose another with --http, or 0"
         ) from error

@@ -1,4 +1,4 @@
-"""`edgeward jobs`, `job`, `wait`, `cancel` and `why`."""
+"""`edgeward jobs`, `job`, `wait`, `cancel`, `why` and `whatif`."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     command(app, "wait", examples("edgeward wait ID", "edgeward wait ID1 ID2 --timeout 60"))(wait_for)
     command(app, "cancel", examples("edgeward cancel ID", "edgeward cancel --all"))(cancel)
     command(app, "why", examples("edgeward why ID", "edgeward why ID --node edge-paris"))(why)
+    command(app, "whatif", examples("edgeward whatif ID"))(whatif)
 
 
 def jobs(
@@ -105,3 +106,15 @@ def why(
         print_json(views.as_document(explanation))
     else:
         print_table(tables.why(explanation))
+
+
+def whatif(call: Invocation, job_id: JobId) -> None:
+    """What the other strategies would have done with a job, on what was known when it was placed."""
+    from edgeward import tables, views
+
+    with call.client() as client:
+        answer = client.whatif(job_id)
+    if call.json:
+        print_json(views.as_document(answer))
+    else:
+        print_table(tables.whatif(answer))

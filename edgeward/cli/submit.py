@@ -54,6 +54,7 @@ def hash_(
     wait_: Annotated[bool, typer.Option("--wait", help="Wait for the result.")] = False,
     timeout: Annotated[Amount, flag("S", "Wait at most this long; the job goes on. [default: for ever]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say where it would go and why, and run nothing.")] = False,
+    plan_id: Annotated[str | None, flag("ID", "Of --plan: refused if the choice would be another by now.")] = None,
 ) -> None:
     """Search a block header's nonces for a double SHA-256 that is at most the target.
 
@@ -71,6 +72,7 @@ def hash_(
         "strategy": strategy,
         "replicas": replicas,
         "key": key,
+        "plan_id": plan_id,
     }
     with call.client() as client:
         if plan:

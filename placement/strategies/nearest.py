@@ -10,7 +10,7 @@ queues apart are longer than one queue together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from heapq import heapify, heapreplace
+from heapq import heapify, heappop, heapreplace
 from typing import ClassVar
 
 import numpy as np
@@ -69,11 +69,12 @@ class Nearest:
         heapify(heap)
         chosen: list[int] = []
         paid: list[float] = []
-        for _ in range(count):
+        while heap and len(chosen) < count:
             (_, _, _, _, place), i = heap[0]
             usd = cost_at(demand, prepared, i, view.load, now)
-            if usd == np.inf:  # its queue has grown past the deadline
-                break
+            if usd == np.inf:  # its queue has grown past the deadline, or its run into dearer hours
+                heappop(heap)
+                continue
             chosen.append(i)
             paid.append(usd)
             view.take(i, float(run[i]))

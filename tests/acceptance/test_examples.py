@@ -16,7 +16,7 @@ NONCE, HASH = "2083236893", "000000000019d6689c085ae165831e934ff763ae46a2a6c172b
 DAM = ("--region=SaoPaulo", "--tier=hub", "--price-usd-per-kwh=0.03", "--slots=2", "--extra-delay-ms=180")
 EDGE = ("--region=Paris", "--price-usd-per-kwh=0.27", "--slots=1")
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def verdicts(store: Store, first_epoch: int = 1, last_epoch: int = FOR_EVER) -> 
     reader.start(keyframe)
     for row in rows:
         for standing in reader.decisions(row):
-            yield standing.decision.first_epoch, agrees(standing, row.number)
+            yield standing.decision.first_epoch, agrees(standing)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -104,9 +104,9 @@ def test_a_change_in_what_was_logged_is_noticed() -> None:
     for row in running.store.turns(1, 1)[1]:
         for standing in reader.decisions(row):
             other = standing.decision._replace(nodes=[1])
-            assert agrees(standing, row.number)
-            assert not agrees(standing._replace(decision=other), row.number)
-            assert not agrees(standing._replace(decision=standing.decision._replace(check=7)), row.number)
+            assert agrees(standing)
+            assert not agrees(standing._replace(decision=other))
+            assert not agrees(standing._replace(decision=standing.decision._replace(check=7)))
 
 
 def test_explanation_ranks_the_node_that_was_chosen_first_and_names_everyone() -> None:
@@ -126,7 +126,7 @@ def test_explanation_ranks_the_node_that_was_chosen_first_and_names_everyone() -
         assert one.considered[0].node == one.node
         assert [each.rank for each in one.considered] == [1, 2, None]
         assert [each.reason.value for each in one.considered[2].rejections] == ["private"]
-        plan = recompute(standing_of(running.store), 2)
+        plan = recompute(standing_of(running.store))
         assert one.considered[0].cost_usd == plan.costs[0][one.epoch - 1]
 
 

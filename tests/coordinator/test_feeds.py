@@ -64,7 +64,7 @@ def test_a_file_from_a_spreadsheet_with_mark_and_blank_lines_is_read(file: Path)
     ("text", "sentence"),
     [
         ("", " has no columns: its first line names them"),
-        ("ts_utc,FR\n", " has no rows below its first line: a feed needs at least one"),
+        ("ts_utc,FR\n", " has no rows below its first line: at least one is needed"),
         ("time,FR\n2023-01-09,1\n", ", line 1: the columns must be ts_utc, then one for each zone"),
         ("ts_utc\n2023-01-09\n", ", line 1: the columns must be ts_utc, then one for each zone"),
         ("ts_utc,FR,FR\n2023-01-09,1,1\n", ", line 1: column 'FR' is given twice"),

@@ -86,6 +86,7 @@ class Elsewhere:
     usd_there: float
     ms_here: float  # expected, a task
     ms_there: float
+    queue_ms_there: float  # of that
 
 
 def elsewhere(of: Round) -> dict[str, Elsewhere]:
@@ -108,7 +109,8 @@ def _compared(explained: Sequence[Explained], here: str, there: str, share: floa
     def ms(site: str) -> float:
         return nearest_rank([node.expected_ms or 0.0 for node in at[site]], 0.5)
 
-    return Elsewhere(here, there, share, usd(here), usd(there), ms(here), ms(there))
+    queue_ms = nearest_rank([node.parts_ms["queue"] or 0.0 for node in at[there]], 0.5)
+    return Elsewhere(here, there, share, usd(here), usd(there), ms(here), ms(there), queue_ms)
 
 
 def _considered(explained: Explained, node: str) -> Considered:
@@ -128,7 +130,8 @@ def sentence(table: Sequence[Figures], kinds: dict[str, Elsewhere]) -> str:
             f"where a search costs {micro(patient.usd_here)} (at {patient.there} {micro(patient.usd_there)}), "
             f"and {urgent.share_here:.0%} of the urgent work to {urgent.here}, "
             f"where a job costs {micro(urgent.usd_here)}, its time included (at {urgent.there} "
-            f"{micro(urgent.usd_there)}: {duration(urgent.ms_there)} instead of {duration(urgent.ms_here)})"
+            f"{micro(urgent.usd_there)}: {duration(urgent.ms_there)}, {duration(urgent.queue_ms_there)} of it in the "
+            f"queue, instead of {duration(urgent.ms_here)})"
         )
     bills = " and ".join(f"{name}'s {micro(each.cost_usd)}" for name, each in by_name.items())
     least = min(table, key=lambda each: each.cost_usd).strategy

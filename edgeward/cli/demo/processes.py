@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -16,8 +15,9 @@ import psutil
 from edgeward.errors import EdgewardError
 
 START_S = 30.0
-DRAIN_S = 15.0  # a node gives its work back for up to 10 s
+DRAIN_S = 12.0  # a node gives its work back for up to 10 s
 RAY_S = 20.0
+LAST_STEPS_S = 3.0  # between a process's last sign and its end
 TAIL_LINES = 15
 CONFIGURATION = """
 [limits]
@@ -90,27 +90,36 @@ class Processes:
 
         Raises EdgewardError where a process had to be killed; then it is gone as well.
         """
-        from node.executor import local_ray  # as late as everything that the command line starts
-
         family = self._family()
-        nodes = [process for name, process in self._started.items() if name != "coordinator"]
-        _signal(nodes, signal.SIGTERM)
-        if not _wait(nodes, DRAIN_S):
-            _signal(nodes, signal.SIGTERM)  # the second one stops at once
-            _wait(nodes, 3)
-        coordinator = [process for process in self._started.values() if process not in nodes]
-        _signal(coordinator, signal.SIGTERM)
-        _wait(coordinator, DRAIN_S)
-        local_ray.wait_until_gone(self.ray, RAY_S)
-        left = [process for process in family | self._family() if _lives(process)]
+        coordinator = [process for name, process in self._started.items() if name == "coordinator"]
+        nodes = [process for process in self._started.values() if process not in coordinator]
+        for processes in (nodes, nodes, coordinator):  # a second SIGTERM stops a node at once
+            _terminate(processes)
+        self._end_ray()
+        family |= self._family()
+        _wait_until(lambda: not any(map(_lives, family)), LAST_STEPS_S)
+        left = [process for process in family if _lives(process)]
         for process in left:
             process.kill()
-        _wait(self._started.values(), 3)
+        for started in self._started.values():
+            started.wait(LAST_STEPS_S)
         shutil.rmtree(self.place)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             raise EdgewardError(f"{len(left)} processes did not end when asked and were killed: {pids}")
         say(f"All {len(family)} processes have ended, Ray's among them; the temporary directory is gone.")
+
+    def _end_ray(self) -> None:
+        """Ray ends by itself once its last node has left, but one that was still starting has nobody to end it yet."""
+        from node.executor import local_ray  # as late as everything that the command line starts
+
+        if (self.ray / "address.json").exists():
+            local_ray.wait_until_gone(self.ray, RAY_S)
+            return
+        ours = {process.pid for process in self._started.values()}
+        for process in self._family():
+            if process.pid not in ours:
+                process.kill()
 
     def _log(self, name: str) -> Path:
         return self.place / f"{name}.log"
@@ -141,19 +150,17 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _signal(processes: Iterable[subprocess.Popen[bytes]], number: signal.Signals) -> None:
+def _terminate(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """SIGTERM to those that live, and time to follow it."""
     for process in processes:
-        process.send_signal(number)  # does nothing to one that has ended
+        process.terminate()  # does nothing to one that has ended
+    _wait_until(lambda: all(process.poll() is not None for process in processes), DRAIN_S)
 
 
-def _wait(processes: Iterable[subprocess.Popen[bytes]], timeout_s: float) -> bool:
-    """Whether all ended in time. Those that did are reaped."""
+def _wait_until(holds: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while alive := [process for process in processes if process.poll() is None]:
-        if time.monotonic() > deadline:
-            return False
+    while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not alive
 
 
 def _temporary_directory() -> Path:

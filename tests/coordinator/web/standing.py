@@ -75,8 +75,8 @@ class Standing:
 @asynccontextmanager
 async def standing(directory: Path, **config: Any) -> AsyncIterator[Standing]:
     app = App(Config(**{"listen": "127.0.0.1:0", "http": "127.0.0.1:0"} | config), directory)
-    await app.start()
     try:
+        await app.start()
         yield Standing(app)
     finally:
         await app.stop()

@@ -27,7 +27,7 @@ def paths_of(here: Standing) -> set[str]:
 
 
 async def test_job_from_submit_to_settlement_is_seen_in_every_list(here: Standing) -> None:
-    await here.node("dam", price_usd_per_kwh=0.036)
+    await here.node("dam", price_usd_per_kwh=0.036, max_watts=1e8)
     job = await here.submit("ana", "k1")
     await here.report("dam", here.running("dam"), joules=10)
     async with here.people(Role.OBSERVER) as somebody:

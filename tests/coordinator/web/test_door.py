@@ -27,7 +27,7 @@ def bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
     return {"Authorization": f"{scheme} {token}"}
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/api/v1/jobs", "/api/v1/nothing", "/nothing", "/healthz/", "//healthz"])
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/jobs", "/api/v1/nothing", "/nothing", "/healthz/"])
 async def test_stranger_at_any_path_gets_401_and_no_redirect(path: str) -> None:
     answer = await asking().get(path)
     assert answer.status_code == 401

@@ -91,6 +91,7 @@ async def test_metrics_report_of_an_epoch_that_nobody_holds_is_stale(here: Stand
 
 
 async def test_metrics_turns_are_those_that_were_written(here: Standing) -> None:
+    await here.submit("ana", "first")
     before = await scrape(here)
     await here.app.turns.ask(lambda coordinator, now: None)
     idle = await scrape(here)
