@@ -34,7 +34,7 @@ from placement.fleet_table import NodeTable
 from placement.model import AttemptState, JobState, NodeFacts, NodeState
 from placement.strategy import Strategy
 
-SWEEP_S = 0.25  # how often leases are looked at
+SWEEP_S = 0.25  # how often leases are looked at; with slower heartbeats, eight times a beat
 REPLAN_S = 1.0  # held work is offered again at least this often: time alone can change a choice
 
 
@@ -78,6 +78,7 @@ class Coordinator:
         self._deadlines: list[tuple[float, int]] = []
         self._keys: dict[tuple[str, str], Submission] = {}  # of the open turn; older ones are the store's to find
         self._next_sweep = now
+        self._sweep_s = max(SWEEP_S, limits.heartbeat_s / 8)
         self._next_plan = now
         self._moved = True  # something happened since all that is held was held
         self.turn = Turn(opened.next_turn, int(now * 1e6))
@@ -166,6 +167,13 @@ class Coordinator:
         """Ask nodes to stop attempts and report how far they came; what is left of them is placed again then."""
         for attempt in attempts:
             self.turn.revoke.setdefault(self.table.names[attempt.node], []).append(attempt.epoch)
+
+    def put_world(self, world: World) -> None:
+        """Decide from now on by other prices, round trips or money; receipts of what runs follow them too."""
+        self.preparer.world = world
+        self.tariffs = Tariffs(self.table, world)
+        self.turn.world = world
+        self._moved = True
 
     def put_facts(self, facts: NodeFacts) -> int:
         """Register a node or change what is known of it; the turn log keeps every version."""
@@ -347,7 +355,7 @@ class Coordinator:
             if number in self.jobs:
                 self._settle(self.jobs[number], JobEvent.DEADLINE_PASSED, "its deadline passed", now)
         if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_S
+            self._next_sweep = now + self._sweep_s
             for member in self.members.values():
                 self._sweep(member, now)
         if self.queue and (self._moved or now >= self._next_plan):
@@ -361,10 +369,14 @@ class Coordinator:
         if unheard > 2 * self.limits.heartbeat_s and facts.state is NodeState.READY:
             self.put_facts(replace(facts, state=NodeState.SILENT))
         if unheard >= self.limits.lease_s and member.live:
-            reason = f"{member.name} was not heard for {unheard:.1f} s and its lease lapsed"
-            for attempt in list(member.live.values()):
-                if member.live.pop(attempt.epoch, None) is not None:
-                    self._close(attempt, AttemptEvent.LEASE_LAPSED, Used(0, 0, -1, False), (), reason, now)
+            self.lapse(member.name, f"{member.name} was not heard for {unheard:.1f} s and its lease lapsed", now)
+
+    def lapse(self, name: str, reason: str, now: float) -> None:
+        """Everything that a node has is lost: its lease is over, or it is known to be gone."""
+        member = self.members[name]
+        for attempt in list(member.live.values()):
+            if member.live.pop(attempt.epoch, None) is not None:
+                self._close(attempt, AttemptEvent.LEASE_LAPSED, Used(0, 0, -1, False), (), reason, now)
 
     def take_turn(self, now: float) -> Turn:
         """Close the open turn and begin the next."""

@@ -69,14 +69,16 @@ def short_id(job_id: str) -> str:
 
 
 def placement_line(placement: Placement) -> str:
+    """What will be billed against how long it takes, here and at the next best node: what a placement weighs."""
+    bill = placement.energy_usd + placement.network_usd + placement.carbon_usd
     runner_up = placement.runner_up
     second = (
-        f"runner-up {runner_up.node}: {money(runner_up.cost_usd)}, {duration(runner_up.expected_ms)}"
+        f"runner-up {runner_up.node}: {money(runner_up.bill_usd)}, {duration(runner_up.expected_ms)}"
         if runner_up
         else "no other node could"
     )
     return (
-        f"placed on {placement.node}: {money(placement.cost_usd)}, {duration(placement.expected_ms)}; "
+        f"placed on {placement.node}: {money(bill)}, {duration(placement.expected_ms)}; "
         f"{second}; {placement.strategy}"
     )
 

@@ -98,6 +98,7 @@ class RunnerUp:
     node: str
     cost_usd: float | None
     expected_ms: float | None
+    bill_usd: float | None  # the cost without the client's time
 
 
 @dataclass(frozen=True, slots=True)

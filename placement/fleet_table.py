@@ -18,6 +18,8 @@ from placement.model import NodeFacts, NodeState
 
 Bools = NDArray[np.bool_]
 
+LEVELS = ("site", "region", "operator")  # what nodes have in common, from near to far
+
 _FLOATS = (
     "price_usd_per_kwh",
     "pue",
@@ -89,7 +91,9 @@ class NodeTable:
         self.changed: set[int] = set()  # nodes whose load changed since somebody last took this set
         self._queues: list[_Queue] = []
         self._in_region: dict[str, Bools] = {}
+        self._labels: dict[str, tuple[Ints, dict[str, int]]] = {}
         self._name_rank: Ints | None = None
+        self._by_name: Ints | None = None
         self._capacity = 0
         self._columns: dict[str, NDArray[np.generic]] = {}
         self._resize(16)
@@ -127,7 +131,9 @@ class NodeTable:
             self.region_names.append(facts.region)
             self._queues.append(_Queue())
             self._expose()
-            self._name_rank = None
+            self._name_rank = self._by_name = None
+        if any(getattr(self.facts[i], level) != getattr(facts, level) for level in LEVELS) or i == len(self) - 1:
+            self._labels.clear()
         self.facts[i] = facts
         self.region_names[i] = facts.region
         self._in_region.clear()
@@ -167,12 +173,28 @@ class NodeTable:
             self._in_region[region] = mask
         return mask
 
+    def labels(self, level: str) -> tuple[Ints, dict[str, int]]:
+        """Each node's region, operator or site as a number, and the number of each name."""
+        known = self._labels.get(level)
+        if known is None:
+            numbers: dict[str, int] = {}
+            column = [numbers.setdefault(getattr(facts, level), len(numbers)) for facts in self.facts]
+            known = self._labels[level] = np.array(column, dtype=np.int64), numbers
+        return known
+
+    @property
+    def by_name(self) -> Ints:
+        """The nodes in the order of their names."""
+        if self._by_name is None:
+            self._by_name = np.argsort(np.array(self.names, dtype=np.str_))
+        return self._by_name
+
     @property
     def name_rank(self) -> Ints:
         """Each node's place in the order of names: the last tie-breaker."""
         if self._name_rank is None:
             self._name_rank = np.empty(len(self.names), dtype=np.int64)
-            self._name_rank[np.argsort(np.array(self.names))] = np.arange(len(self.names))
+            self._name_rank[self.by_name] = np.arange(len(self.names))
         return self._name_rank
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heapreplace
 from math import inf
 from typing import NamedTuple
 
@@ -124,18 +123,38 @@ def parts(demand: Demand, prepared: Prepared, load: Load, now: float) -> Parts:
     )
 
 
-class _One:
+class Quoted(NamedTuple):
+    """One demand at one node: cost in USD (infinity: not there), expected latency and wait for a slot in seconds."""
+
+    usd: float
+    expected_s: float
+    wait_s: float
+
+
+class One:
     """The quote of one demand at single nodes: the same arithmetic in the same order, on plain floats."""
 
-    __slots__ = ("_demand", "_now", "_prepared", "run")
+    __slots__ = ("_demand", "_now", "_prepared", "_run")
 
     def __init__(self, demand: Demand, prepared: Prepared, now: float) -> None:
         self._demand, self._prepared, self._now = demand, prepared, now
-        self.run = service_s(demand, prepared)
+        self._run: dict[int, float] = {}
 
-    def cost_and_latency(self, i: int, load: Load) -> tuple[float, float]:
+    def run_s(self, i: int) -> float:
+        """Expected seconds that the demand keeps a slot of node `i` busy: bit for bit what `service_s` has there."""
+        run = self._run.get(i)
+        if run is None:
+            demand, prepared = self._demand, self._prepared
+            run = float(prepared.fixed_s[i]) + float(prepared.s_per_unit[i]) * demand.units
+            if demand.context_tokens:
+                run += float(prepared.s_per_context[i]) * demand.context_tokens
+            self._run[i] = run
+        return run
+
+    def at(self, i: int, load: Load) -> Quoted:
+        """The quote at node `i` under a load."""
         demand, prepared, now = self._demand, self._prepared, self._now
-        run = float(self.run[i])
+        run = self.run_s(i)
         wait = max(float(load.clear_at[i]) - now, run * float(load.overdue_share[i]))
         if now + wait + run > prepared.first_until:
             here = np.array([i])
@@ -154,7 +173,7 @@ class _One:
             usd = inf
         if demand.second_usd:
             usd += max(expected - demand.objective_s, 0.0) * demand.second_usd
-        return usd + float(prepared.blocked[i]), expected
+        return Quoted(usd + float(prepared.blocked[i]), expected, wait)
 
 
 def _at(prepared: Prepared, i: int) -> Prepared:
@@ -172,68 +191,4 @@ def _at(prepared: Prepared, i: int) -> Prepared:
 
 def cost_at(demand: Demand, prepared: Prepared, i: int, load: Load, now: float) -> float:
     """Cost of the demand at one node, USD: bit for bit what `quote` has there."""
-    return _One(demand, prepared, now).cost_and_latency(i, load)[0]
-
-
-def cheapest(demand: Demand, count: int, prepared: Prepared, view: Debits, now: float) -> tuple[list[int], list[float]]:
-    """The least-cost node for each of `count` equal tasks, one after the other, debiting `view`.
-
-    Ties (the same picodollar) go to the earlier expected answer, then to the name. Quotes all nodes once; after that
-    only the node that was taken is quoted again.
-    """
-    cost = quote(demand, prepared, view.load, now)
-    least = cost.min(initial=inf)
-    if least == inf:
-        return [], []
-    if count == 1:
-        near = np.flatnonzero(cost <= least + 1.0 / COSTS_A_USD)
-        i = int(near[0])
-        if len(near) > 1:
-            late = expected_s(demand, prepared, view.load, now, near)
-            order = np.lexsort(
-                (prepared.name_rank[near], np.rint(late * MOMENTS_A_SECOND), np.rint(cost[near] * COSTS_A_USD))
-            )
-            i = int(near[order[0]])
-        view.take(i, float(prepared.fixed_s[i] + prepared.s_per_unit[i] * demand.units) + _context(demand, prepared, i))
-        return [i], [float(cost[i])]
-    return _cheapest_many(demand, count, prepared, view, now, cost)
-
-
-def _context(demand: Demand, prepared: Prepared, i: int) -> float:
-    return float(prepared.s_per_context[i] * demand.context_tokens) if demand.context_tokens else 0.0
-
-
-def _cheapest_many(
-    demand: Demand, count: int, prepared: Prepared, view: Debits, now: float, cost: Floats
-) -> tuple[list[int], list[float]]:
-    one = _One(demand, prepared, now)
-    candidates = np.flatnonzero(cost < inf)
-    if count < len(candidates):  # a pick only ever makes the picked node dearer: no other node can be needed
-        limit = np.partition(cost[candidates], count - 1)[count - 1]
-        candidates = candidates[cost[candidates] <= limit + 1.0 / COSTS_A_USD]
-    late = expected_s(demand, prepared, view.load, now, candidates)
-    heap = list(
-        zip(
-            np.rint(cost[candidates] * COSTS_A_USD).tolist(),
-            np.rint(late * MOMENTS_A_SECOND).tolist(),
-            prepared.name_rank[candidates].tolist(),
-            candidates.tolist(),
-            cost[candidates].tolist(),
-            strict=True,
-        )
-    )
-    heapify(heap)
-    nodes: list[int] = []
-    costs: list[float] = []
-    while len(nodes) < count:
-        rounded, _, rank, i, usd = heap[0]
-        if rounded == inf:  # what was feasible has become too late or too dear
-            break
-        nodes.append(i)
-        costs.append(usd)
-        view.take(i, float(one.run[i]))
-        usd, expected = one.cost_and_latency(i, view.load)
-        heapreplace(
-            heap, (float(np.rint(usd * COSTS_A_USD)), float(np.rint(expected * MOMENTS_A_SECOND)), rank, i, usd)
-        )
-    return nodes, costs
+    return One(demand, prepared, now).at(i, load).usd

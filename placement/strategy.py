@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from math import inf
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +32,7 @@ class Plan(NamedTuple):
 
     nodes: list[list[int]]
     costs: list[list[float]]
+    again_at: float = inf  # unix seconds: what is held must be offered again by then, whatever else happens or not
 
 
 @runtime_checkable

@@ -128,6 +128,7 @@ def _runner_up(message: types_pb2.RunnerUp) -> Document:
         "node": message.node,
         "cost_usd": number(message.cost_usd),
         "expected_ms": number(message.expected_ms),
+        "bill_usd": number(message.bill_usd),
     }
 
 

@@ -10,6 +10,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 
+from coordinator.simulator.model import EventKind
 from coordinator.work import Attempt
 from placement.model import NodeFacts
 
@@ -31,7 +32,7 @@ class Running:
 class Machine:
     """One node: what runs, by epoch, and what waits for a slot."""
 
-    __slots__ = ("down", "incarnation", "index", "name", "running", "slots", "waiting")
+    __slots__ = ("incarnation", "index", "name", "running", "slots", "stopped", "waiting")
 
     def __init__(self, index: int, facts: NodeFacts) -> None:
         self.index = index
@@ -39,7 +40,7 @@ class Machine:
         self.slots = facts.slots
         self.running: dict[int, Running] = {}
         self.waiting: deque[tuple[Attempt, float]] = deque()  # with when it was placed
-        self.down = 0  # how many happenings keep it from working
+        self.stopped: dict[EventKind, int] = {}  # how many happenings of each kind keep it from working
         self.incarnation = 1
 
     def offer(self, attempt: Attempt, now: float) -> Running | None:

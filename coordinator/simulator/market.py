@@ -77,6 +77,12 @@ class Market:
                 moments |= set((times - self._horizon_s).tolist())
         return sorted(moment for moment in moments if 0 < moment < np.inf)
 
+    def link_changes(self) -> list[float]:
+        """When round trips change."""
+        links = [event for event in self._events if event.kind is EventKind.LINK]
+        moments = {event.at_s for event in links} | {event.until_s for event in links}
+        return sorted(moment for moment in moments if 0 < moment < np.inf)
+
     def next_step(self, now: float) -> float:
         """When any price or carbon value next changes; infinity when none does."""
         later = [

@@ -118,9 +118,7 @@ class Scenario:
     jobs: Jobs
     events: tuple[Event, ...] = ()  # by at_s, then as the file has them
     strategy: str = "weighted"  # [strategy] name: of a recorded scenario, the one that ran
-    parameters: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict
-    )  # by strategy, as far as given
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by strategy, as far as given
     heartbeat_s: float = 2.0  # 0: the coordinator's view is always fresh
     horizon_s: float = 86400.0
     mining: Mining | None = None

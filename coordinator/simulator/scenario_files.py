@@ -195,7 +195,7 @@ class ScenarioFile(Section):
     path: Literal["relayed", "direct"] = "relayed"
     money: Money = Money()
     knowledge: Knowledge = Knowledge()
-    strategy: dict[str, Any] = {}
+    strategy: Annotated[dict[str, Any], Field(default_factory=dict)]
     """Parameters by strategy; `name` is the strategy that ran, of a recorded scenario."""
     mining: MiningTable | None = None
     event: tuple[EventTable, ...] = ()

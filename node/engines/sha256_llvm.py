@@ -66,7 +66,8 @@ def emit(builder: ir.IRBuilder, word: Word, known: dict[Word, Value], constant: 
         case "ch", (x, y, z):
             known[word] = builder.xor(z, builder.and_(x, builder.xor(y, z)))
         case "maj", (x, y, z):
-            known[word] = builder.or_(builder.and_(x, y), builder.and_(z, builder.or_(x, y)))
+            # y ^ z is x ^ y of the round before, which LLVM sees and does not compute again
+            known[word] = builder.xor(y, builder.and_(builder.xor(x, y), builder.xor(y, z)))
         case "swap", (x,):
             known[word] = _intrinsic(builder, "bswap", x)
         case _:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from placement.fleet_table import Debits
-from placement.quote import cheapest
+from placement.choosing import cheapest
 from placement.strategy import Plan, Rng, Snapshot, State
 
 

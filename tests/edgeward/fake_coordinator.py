@@ -296,9 +296,11 @@ def placement(seq: int) -> types_pb2.Placement:
         attempt_id=bytes(16),
         node="edge-paris",
         strategy="weighted",
-        cost_usd=0.0003,
+        cost_usd=0.0018,
+        energy_usd=0.0003,
+        time_usd=0.0015,
         expected_ms=12.2,
-        runner_up=types_pb2.RunnerUp(node="dam-1", cost_usd=0.0001, expected_ms=196.3),
+        runner_up=types_pb2.RunnerUp(node="dam-1", cost_usd=0.0061, bill_usd=0.0001, expected_ms=196.3),
     )
 
 

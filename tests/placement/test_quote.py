@@ -9,11 +9,12 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from placement.choosing import cheapest
 from placement.cost import Money
 from placement.explain import considered
 from placement.fleet_table import Debits, NodeTable
 from placement.model import Demand, Kind, NodeState, Reason, Shape
-from placement.quote import cheapest, cost_at, expected_s, parts, quote, service_s
+from placement.quote import cost_at, expected_s, parts, quote, service_s
 from tests.builders import node
 from tests.placement.markets import START, Case, amounts, cases, near, nodes, on_the_edge, oracle
 

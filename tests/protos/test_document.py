@@ -104,7 +104,12 @@ def test_placement_has_the_contracts_keys() -> None:
     assert told["at"] == "1970-01-01T00:00:00.001Z" and told["task_id"] == f"{JOB}.0"
     assert told["runner_up"] is None and told["rtt_source"] is None
     message.runner_up.node = "dam-1"
-    assert document.placement(message)["runner_up"] == {"node": "dam-1", "cost_usd": 0.0, "expected_ms": 0.0}
+    assert document.placement(message)["runner_up"] == {
+        "node": "dam-1",
+        "cost_usd": 0.0,
+        "expected_ms": 0.0,
+        "bill_usd": 0.0,
+    }
 
 
 def test_rejected_node_has_no_rank_and_infinity_is_null() -> None:

@@ -64,7 +64,7 @@ def _submission(world: World, key: str) -> types_pb2.Submission:
             headers=rng.randbytes(HEADER_BYTES),
             targets=(2**256 // one_in).to_bytes(32, "big"),
             nonce_starts=[rng.choice((0, 7, 2**32 - 1000)) + n for n in range(count)],
-            nonce_counts=[rng.choice((1, rng.randint(2, 60), rng.randint(60, 500)))],
+            nonce_counts=[rng.choice((1, rng.randint(2, 60), rng.randint(60, 1500 if count == 1 else 300)))],
             find_all=find_all,
         ),
     )

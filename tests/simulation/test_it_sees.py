@@ -81,11 +81,11 @@ def a_restart_forgets_the_last_epoch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryStore, "load_open", forgetful)
 
 
-def a_lease_counts_from_its_acknowledgement(patch: pytest.MonkeyPatch) -> None:
+def a_node_stretches_its_lease(patch: pytest.MonkeyPatch) -> None:
     extend = Agent._extend
 
     def generous(self: Agent, sent_us: int) -> list[Action]:
-        return extend(self, sent_us + 1_000_000)
+        return extend(self, sent_us + 5_000_000)
 
     patch.setattr(Agent, "_extend", generous)
 
@@ -127,7 +127,7 @@ PLANTS: dict[Plant, set[str]] = {
     a_restart_gives_no_grace: {"I11"},
     what_is_left_of_a_task_is_lost: {"I7"},
     a_restart_forgets_the_last_epoch: {"I4"},
-    a_lease_counts_from_its_acknowledgement: {"I11"},
+    a_node_stretches_its_lease: {"I11"},
     a_liar_is_believed: {"I3"},
     a_repeated_key_is_another_job: {"I1", "I2"},
     a_silent_node_keeps_its_work: {"I6"},

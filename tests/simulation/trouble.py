@@ -47,6 +47,14 @@ def kill_node(world: World) -> None:
     world.after(world.rng.uniform(0, 15), node.start)
 
 
+def lose_node(world: World) -> None:
+    """It dies and never comes back; the first one always does, so that somebody can finish the work."""
+    node = _node(world)
+    if node is not world.nodes[0]:
+        node.lost = True
+        node.kill()
+
+
 def drain_node(world: World) -> None:
     node = _node(world)
     if node.process is not None and node.process.alive:
@@ -109,7 +117,7 @@ FAULTS: tuple[Callable[[World], None], ...] = (
     kill_coordinator_before_a_write,
     kill_coordinator_after_a_write,
     kill_node,
-    kill_node,
+    lose_node,
     drain_node,
     cut_link,
     cut_link,

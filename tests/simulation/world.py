@@ -44,7 +44,7 @@ class NodeHost:
             max_watts=10.0 + 20.0 * slots,
             slots=slots,
             keep_private=False,
-            hashes_per_s=float(rng.randint(20, 60)),
+            hashes_per_s=float(rng.randint(30, 90)),
             energy_measured=False,
             extra_delay_ms=0.0,
             max_hashes_per_s=0.0,
@@ -55,10 +55,11 @@ class NodeHost:
         self.link = Link(world.loop, rng, one_way_s, one_way_s * rng.choice((0.1, 1.0)))
         self.clock_ahead_s = rng.uniform(-262, 262) if rng.random() < 0.5 else 0.0
         self.lying_until_s = 0.0
+        self.lost = False  # for good
         self.process: NodeProcess | None = None
 
     def start(self) -> None:
-        if self.process is not None and self.process.alive and self.process.quit is None:
+        if self.lost or (self.process is not None and self.process.alive and self.process.quit is None):
             return
         world = self.world
         self.process = NodeProcess(

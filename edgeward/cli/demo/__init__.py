@@ -113,14 +113,14 @@ async def _guarded(rounds: Coroutine[Any, Any, list[work.Round]], processes: Pro
 
 
 async def _rounds(client: AsyncClient, say: telling.Say) -> list[work.Round]:
-    patient_ids: set[str] = set()
-    log = asyncio.create_task(_follow(client, patient_ids, say))
+    kinds = work.Kinds()
+    log = asyncio.create_task(_follow(client, kinds, say))
     try:
         rounds = []
         for strategy in STRATEGIES:
             chosen = await client.set_strategy(strategy)
             telling.open_round(say, chosen)
-            rounds.append(await work.run(client, strategy, patient_ids))
+            rounds.append(await work.run(client, strategy, kinds))
             telling.close_round(say, rounds[-1])
         return rounds
     finally:
@@ -129,11 +129,11 @@ async def _rounds(client: AsyncClient, say: telling.Say) -> list[work.Round]:
             await log
 
 
-async def _follow(client: AsyncClient, patient_ids: set[str], say: telling.Say) -> None:
+async def _follow(client: AsyncClient, kinds: work.Kinds, say: telling.Say) -> None:
     """The placement log as it is written; of each strategy the first few lines."""
     shown: Counter[tuple[str | None, str]] = Counter()
     async for placement in client.placements(follow=True, since=0):
-        kind = "patient" if placement.job_id in patient_ids else "urgent"
+        kind = await kinds.of(placement.job_id)
         shown[placement.strategy, kind] += 1
         if shown[placement.strategy, kind] <= SAMPLE:
             telling.placed(say, kind, placement)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from edgeward import tables
 from edgeward.cli.demo import work
-from edgeward.cli.demo.figures import Figures, elsewhere, figures, micro, sentence
+from edgeward.cli.demo.figures import Figures, elsewhere, figures, sentence
 from edgeward.cli.demo.places import ORIGIN, PLACES
 from edgeward.cli.output import err, out
 
@@ -35,7 +35,9 @@ def teller(*, json: bool) -> Say:
 def introduce(say: Say) -> None:
     say("One machine plays four places. The hashing, its answers, the protocol and the measured times are real.")
     say("Injected: the round trips and the speeds. Stated: prices and watts, so energy is modelled, not measured.\n")
-    table = _table("place", "what", "region", ">$/kWh", ">round trip", ">slots", ">speed of one", ">W of one", ">PUE")
+    table = _table(
+        *("place", "what", "region", ">$ per\nkWh", ">round\ntrip", ">slots", ">speed\nof one", ">W of\none", ">PUE")
+    )
     for place in PLACES:
         table.add_row(
             place.name,
@@ -83,6 +85,7 @@ def conclude(say: Say, rounds: list[work.Round]) -> dict[str, Any]:
     say(_costs(lines))
     say("")
     say(_where(lines))
+    say("\nµ$: millionths of a dollar. Bill: energy, and the time past the objective at the client's price.")
     say(f"\n{told}")
     return {
         "origin": ORIGIN,
@@ -107,23 +110,23 @@ def invite(say: Say, credentials: Path) -> None:
 
 
 def _costs(lines: list[Figures]) -> Table:
-    """Money in millionths of a dollar."""
+    """Narrow enough for a terminal of 80 columns."""
     table = _table(
-        *("strategy", ">energy", ">costs", ">urgent p50", ">waiting", ">p95", f">in {work.OBJECTIVE_MS:.0f} ms"),
-        *(">its time costs", ">patient done in", ">the bill"),
+        *("strategy", ">energy\nJ", ">costs\nµ$", ">urgent\np50 ms", ">of it\nqueue", ">p95\nms"),
+        *(f">in {work.OBJECTIVE_MS:.0f}\nms", ">time\nµ$", ">patient\ndone s", ">bill\nµ$"),
     )
     for line in lines:
         table.add_row(
             line.strategy,
-            tables.energy(line.energy_joules),
-            micro(line.energy_usd),
-            tables.duration(line.latency_ms["p50"]),
-            tables.duration(line.waiting_ms["p50"]),
-            tables.duration(line.latency_ms["p95"]),
+            f"{line.energy_joules:,.0f}",
+            f"{1e6 * line.energy_usd:,.1f}",
+            f"{line.latency_ms['p50']:,.0f}",
+            f"{line.waiting_ms['p50']:,.0f}",
+            f"{line.latency_ms['p95']:,.0f}",
             f"{line.objective_met:.0%}",
-            micro(line.time_usd),
-            f"{line.patient_s:.1f} s",
-            micro(line.cost_usd),
+            f"{1e6 * line.time_usd:,.0f}",
+            f"{line.patient_s:.1f}",
+            f"{1e6 * line.cost_usd:,.0f}",
         )
     return table
 

@@ -47,11 +47,29 @@ class Round:
     urgent_why: list[Explained]  # of a sample
 
 
-async def run(client: AsyncClient, strategy: str, patient_ids: set[str]) -> Round:
-    """All of the work, placed by the strategy that is live; `patient_ids` learns at once which jobs are patient."""
+class Kinds:
+    """Which jobs are patient. A placement may be heard of before its submit has returned: who asks then, waits."""
+
+    def __init__(self) -> None:
+        self._patient: set[str] = set()
+        self._submitting = asyncio.Lock()
+
+    async def submit(self, client: AsyncClient) -> list[AsyncJobHandle]:
+        """The patient jobs, submitted."""
+        async with self._submitting:
+            handles = await client.submit(PATIENT, origin=ORIGIN, deadline_s=DEADLINE_S)
+            self._patient.update(handle.job_id for handle in handles)
+        return handles
+
+    async def of(self, job_id: str) -> str:
+        async with self._submitting:
+            return "patient" if job_id in self._patient else "urgent"
+
+
+async def run(client: AsyncClient, strategy: str, kinds: Kinds) -> Round:
+    """All of the work, placed by the strategy that is live."""
     began = time.monotonic()
-    patient = await client.submit(PATIENT, origin=ORIGIN, deadline_s=DEADLINE_S)
-    patient_ids.update(handle.job_id for handle in patient)
+    patient = await kinds.submit(client)
     through = asyncio.create_task(_until_answered(patient, began))
     urgent = await asyncio.gather(*(_urgent(client, number, began) for number in range(URGENT_JOBS)))
     patient_s = await through
