@@ -29,9 +29,11 @@ from coordinator.coordinator import Coordinator
 from coordinator.errors import (
     CoordinatorError,
     InvalidConfiguration,
+    InvalidFacts,
     InvalidSubmission,
     KeyConflict,
     Overloaded,
+    PortTaken,
     StoreTooNew,
     StoreUnavailable,
     UnknownName,
@@ -63,6 +65,7 @@ FORGET_EVERY_S = 3600.0
 
 STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (InvalidSubmission, Status.INVALID_ARGUMENT),
+    (InvalidFacts, Status.INVALID_ARGUMENT),
     (Malformed, Status.INVALID_ARGUMENT),
     (TokenInvalid, Status.INVALID_ARGUMENT),
     (KeyConflict, Status.ALREADY_EXISTS),
@@ -109,7 +112,7 @@ class App:
         return restored(self.store.load_open(), self.market.world, limits, find, now, resolve)
 
     async def start(self) -> None:
-        """Open the ports and begin the turns. Raises `InvalidConfiguration` for an address that cannot be had."""
+        """Open the ports and begin the turns. Raises `PortTaken` for an address that cannot be had."""
         limits = self.config.limits
         self._server = grpc.aio.server(
             interceptors=[Gate(self.access.identify, translate)], options=SERVER_OPTIONS, maximum_concurrent_rpcs=5000
@@ -126,7 +129,7 @@ class App:
         try:
             port = self._server.add_secure_port(str(self.config.listen), server_credentials(self.access))
         except RuntimeError as taken:
-            raise Taken(f"port {wanted} on {host} cannot be had: choose another with --listen, or 0") from taken
+            raise PortTaken(f"port {wanted} on {host} cannot be had: choose another with --listen, or 0") from taken
         await self._server.start()
         self.addresses = {"grpc": str(Address(host, port)), "http": None, "pid": os.getpid()}
         await asyncio.to_thread(ensure_admin, self.access, self.data / "admin", _dialable(host, port))
@@ -181,10 +184,6 @@ class App:
         with contextlib.suppress(FileNotFoundError):
             (self.data / "address.json").unlink()
         self.store.close()
-
-
-class Taken(CoordinatorError):
-    """A port is in use."""
 
 
 def store_path(config: Config, data: Path) -> Path:

@@ -22,11 +22,19 @@ class UnknownName(CoordinatorError):
     """No job, node, site or strategy of that name."""
 
 
+class InvalidFacts(CoordinatorError):
+    """What a node declares of itself cannot be priced."""
+
+
 class InvalidConfiguration(CoordinatorError):
     """Start-up refused: the sentence names file and key."""
 
 
 # -- ours and the machine's
+
+
+class PortTaken(CoordinatorError):
+    """An address cannot be listened on."""
 
 
 class StoreUnavailable(CoordinatorError):

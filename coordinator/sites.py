@@ -7,13 +7,13 @@ from dataclasses import replace
 from math import inf
 
 from coordinator.config import Site
-from coordinator.errors import UnknownName
+from coordinator.errors import InvalidFacts
 from placement.cost import World
 from placement.model import NodeFacts
 
 
 def resolver(sites: Iterable[Site], world: World) -> Callable[[NodeFacts], NodeFacts]:
-    """A function from declared facts to facts that count. Raises `UnknownName` for a price zone without prices."""
+    """A function from declared facts to facts that count. Raises `InvalidFacts` for a price zone without prices."""
     known = {site.name: site for site in sites}
 
     def resolve(declared: NodeFacts) -> NodeFacts:
@@ -21,7 +21,7 @@ def resolver(sites: Iterable[Site], world: World) -> Callable[[NodeFacts], NodeF
         facts = declared if site is None else _outranked(declared, site)
         if facts.price_zone:
             if facts.price_zone not in world.prices.zones:
-                raise UnknownName(
+                raise InvalidFacts(
                     f"{facts.name} pays the price of zone {facts.price_zone!r}, for which the coordinator has no "
                     "prices: add the column to its prices file, or start the node with --price-usd-per-kwh"
                 )

@@ -132,7 +132,8 @@ class NodeTable:
             self._queues.append(_Queue())
             self._expose()
             self._name_rank = self._by_name = None
-        if any(getattr(self.facts[i], level) != getattr(facts, level) for level in LEVELS) or i == len(self) - 1:
+            self._labels.clear()
+        elif any(getattr(self.facts[i], level) != getattr(facts, level) for level in LEVELS):
             self._labels.clear()
         self.facts[i] = facts
         self.region_names[i] = facts.region

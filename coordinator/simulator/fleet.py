@@ -10,8 +10,11 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 
-from coordinator.simulator.model import EventKind
+import numpy as np
+
+from coordinator.simulator.model import Bools, EventKind, Floats
 from coordinator.work import Attempt
+from placement.energy import Ints
 from placement.model import NodeFacts
 
 DONE, CUT = 1, 0  # the attempt ran to its end; it was stopped before
@@ -97,6 +100,19 @@ class Columns:
         self.placed_s.append(placed_s)
         self.start_s.append(start_s)
         self.end_s.append(end_s)
+
+    def by_job(self) -> tuple[Ints, Ints, Bools, Floats, Floats, Floats]:
+        """Job, node, whether it ran to its end, and when it was placed, began and ended: by job, then by time."""
+        job, start_s = np.array(self.job, dtype=np.int64), np.array(self.start_s, dtype=np.float64)
+        order = np.lexsort((start_s, job))
+        return (
+            job[order],
+            np.array(self.node, dtype=np.int64)[order],
+            np.array(self.outcome, dtype=np.int8)[order] == DONE,
+            np.array(self.placed_s, dtype=np.float64)[order],
+            start_s[order],
+            np.array(self.end_s, dtype=np.float64)[order],
+        )
 
 
 def machines(nodes: Sequence[NodeFacts]) -> dict[str, Machine]:

@@ -7,11 +7,11 @@ are exact integrals over the time for which a slot was busy, at the prices that 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from coordinator.simulator.engine import Outcome
-from coordinator.simulator.fleet import DONE
 from coordinator.simulator.market import Market
 from coordinator.simulator.model import Floats, Jobs, Scenario
 from placement.cost import Money
@@ -86,21 +86,12 @@ class Ledger:
 def ledger_of(scenario: Scenario, outcome: Outcome) -> Ledger:
     """What a simulated run cost. An answer that came too late makes its job an expired one."""
     jobs, nodes = scenario.jobs, scenario.nodes
-    columns = outcome.attempts
-    job, node, done, placed, start, end = (
-        np.frombuffer(column, dtype=kind) if len(column) else np.zeros(0, dtype=kind)
-        for column, kind in (
-            (columns.job, np.int64), (columns.node, np.int32), (columns.outcome, np.int8),
-            (columns.placed_s, np.float64), (columns.start_s, np.float64), (columns.end_s, np.float64),
-        )
-    )  # fmt: skip
-    order = np.lexsort((start, job))
-    job, node, done, placed, start, end = (each[order] for each in (job, node.astype(np.int64), done, placed, start, end))
+    job, node, done, placed, start, end = outcome.attempts.by_job()
     bytes_both = (jobs.bytes_in + jobs.bytes_out)[job]
     per_byte = np.array([8.0 / (facts.bandwidth_mbps * 1e6) for facts in nodes])[node]
-    path_s = _paths(scenario, outcome.market, jobs.origin[job], node, end)
+    path_s = _paths(scenario, outcome.market, jobs.origin.astype(np.int64)[job], node, end)
     latency = end - jobs.arrival_s[job] + path_s + per_byte * bytes_both
-    latency = np.where(done == DONE, latency, np.nan)
+    latency = np.where(done, latency, np.nan)
     state = np.frombuffer(bytes(outcome.state), dtype=np.uint8).astype(np.int64)
     late = np.flatnonzero(latency > jobs.deadline_s[job] + DEADLINE_SLACK_S)
     state[job[late]] = int(JobState.EXPIRED)
@@ -128,7 +119,7 @@ def ledger_of(scenario: Scenario, outcome: Outcome) -> Ledger:
         latency_s=latency,
         joules=kwh_per_s * JOULES_PER_KWH * (end - start),
         energy_usd=kwh_per_s * price.over(node, start, end),
-        network_usd=np.where(done == DONE, egress * jobs.bytes_out[job], 0.0),
+        network_usd=np.where(done, egress * jobs.bytes_out[job], 0.0),
         carbon_g=kwh_per_s * carbon.over(node, start, end),
         nodes=nodes,
         money=scenario.world.money,
@@ -180,7 +171,7 @@ def _paths(scenario: Scenario, market: Market, origin: Ints, node: Ints, moment:
     """Round trip that each answer travelled, as it was when it was sent."""
     path_s = np.empty(len(node))
     edges = [0.0, *market.link_changes(), np.inf]
-    for since, until in zip(edges, edges[1:], strict=False):
+    for since, until in pairwise(edges):
         then = np.flatnonzero((moment >= since) & (moment < until))
         if len(then):
             path_s[then] = round_trips(scenario, market.network(since))[origin[then], node[then]]

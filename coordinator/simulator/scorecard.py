@@ -102,7 +102,8 @@ def _late_usd(ledger: Ledger, answered: np.ndarray) -> Floats:
     """What clients pay for the seconds past their objectives."""
     job = ledger.job[answered]
     over = ledger.latency_s[answered] - ledger.objective_s[job]
-    return ledger.second_usd[job] * np.maximum(over, 0.0)
+    usd: Floats = ledger.second_usd[job] * np.maximum(over, 0.0)
+    return usd
 
 
 def _deferrable(ledger: Ledger, answered: np.ndarray) -> Measures:

@@ -20,7 +20,7 @@ from coordinator.feeds.table import Table, read_tables
 from coordinator.simulator.model import KINDS, Floats, Jobs, stream
 from placement.model import Kind
 
-AT_A_TIME = 50_000  # rows of text in memory
+AT_A_TIME = 4_096  # rows of text in memory: few enough for the processor's cache
 PRIORITIES = (-100, 100)
 
 Column = np.ndarray[Any, Any]
@@ -39,7 +39,7 @@ def read_jobs(path: Path, regions: Regions) -> Jobs:
     """Read `jobs.csv`. Missing columns and empty cells take the defaults. Raises InvalidConfiguration."""
     origins = _Codes(lambda text: _region(text or regions.default, regions))
     keep_ins = _Codes(lambda text: tuple(sorted({_region(name.strip(), regions) for name in text.split("|") if text})))
-    keep_ins.code_of("")
+    keep_ins.learn("")
     pieces = []
     for columns in _pieces(path, JOB_COLUMNS, ("arrival_s",)):
         piece: dict[str, Column] = {name: columns.numbers(name, *limits) for name, limits in _NUMBERS.items()}
@@ -164,14 +164,13 @@ class _Codes(Generic[Meaning]):
 
     def __init__(self, read: Callable[[str], Meaning]) -> None:
         self.found: dict[Meaning, int] = {}
+        self.known: dict[str, int] = {}  # code by text; texts may mean the same
         self._read = read
-        self._known: dict[str, int] = {}
 
-    def code_of(self, text: str) -> int:
+    def learn(self, text: str) -> None:
         """Raises ValueError with a sentence."""
-        if text not in self._known:
-            self._known[text] = self.found.setdefault(self._read(text.strip()), len(self.found))
-        return self._known[text]
+        if text not in self.known:
+            self.known[text] = self.found.setdefault(self._read(text.strip()), len(self.found))
 
 
 class _Columns:
@@ -184,13 +183,13 @@ class _Columns:
     def numbers(self, name: str, least: float, empty: float | None = None) -> Floats:
         """A column of finite numbers of at least `least`; where a cell or the column is empty, `empty`, or refused."""
         texts = self._texts.get(name)
-        if texts is None:
+        if texts is None or (empty is not None and not any(texts)):
             return np.full(len(self._table.rows), empty)
         try:
             values = np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
             given = None  # no cell is empty
         except ValueError:
-            values = np.array([_number(text) for text in texts])
+            values = np.array([_number(text) if text else nan for text in texts])
             given = np.array([bool(text.strip()) for text in texts])
         wrong = ~(np.isfinite(values) & (values >= least))
         if name == "priority":
@@ -219,13 +218,12 @@ class _Columns:
     def codes(self, name: str, codes: _Codes[Any]) -> Column:
         """A column of regions, by code."""
         texts = self._texts.get(name, ("",) * len(self._table.rows))
-        values = []
-        try:
-            for text in texts:
-                values.append(codes.code_of(text))  # noqa: PERF401  # its length is the row of a complaint
-        except ValueError as wrong:
-            raise self._table.error(len(values), name, str(wrong)) from None
-        return np.array(values, dtype=np.int32)
+        for text in dict.fromkeys(texts):
+            try:
+                codes.learn(text)
+            except ValueError as wrong:
+                raise self._table.error(texts.index(text), name, str(wrong)) from None
+        return np.array([codes.known[text] for text in texts], dtype=np.int32)
 
     def check_hashes(self, kinds: Column, units: Floats) -> None:
         """A hash job is as large as its units; without any it is a slip."""

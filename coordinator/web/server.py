@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from coordinator.config import Address
-from coordinator.errors import CoordinatorError
+from coordinator.errors import PortTaken
 from coordinator.security.access import Access
 from coordinator.security.authority import CERTIFICATE_LIFE_US
 from coordinator.web.api import Api
@@ -33,10 +33,6 @@ CONNECTIONS_AT_MOST = 512
 IDLE_S = 30  # between two requests of a connection
 CLOSING_S = 1  # for requests that are being answered when the coordinator ends
 BACKLOG = 128
-
-
-class PortTaken(CoordinatorError):
-    """The address for HTTP cannot be had."""
 
 
 class HttpServer:

@@ -10,12 +10,14 @@ hub wins until its extra round trip exceeds that gap (Ali-Eldin et al., SC'21). 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import numpy as np
 
+from placement.choosing import place, while_free
 from placement.fleet_table import Debits
-from placement.quote import quote, service_s
+from placement.quote import quote
 from placement.strategy import Plan, Rng, Snapshot, State
 
 
@@ -33,24 +35,12 @@ class Hub:
         return None
 
     def plan(self, snapshot: Snapshot, state: State, rng: Rng) -> tuple[Plan, State]:
-        view, nodes, costs = Debits(snapshot.table, snapshot.now), [], []
+        view, plan = Debits(snapshot.table, snapshot.now), Plan([], [])
         for (demand, count), prepared in zip(snapshot.groups, snapshot.prepared, strict=True):
-            chosen: list[int] = []
-            paid: list[float] = []
-            nodes.append(chosen)
-            costs.append(paid)
-            run = service_s(demand, prepared)
             cost = quote(demand, prepared, view.load, snapshot.now)
-            allowed = np.flatnonzero((cost < np.inf) & (prepared.hub | self.spill))
-            nearest_first = allowed[
-                np.lexsort((prepared.name_rank[allowed], prepared.rtt_s[allowed], ~prepared.hub[allowed]))
-            ]
-            for i in nearest_first.tolist():
-                free = int(prepared.slots[i] - view.load.tasks[i])
-                for _ in range(min(free, count - len(chosen))):
-                    chosen.append(i)
-                    paid.append(float(cost[i]))  # a free slot: the tasks before it made nobody wait
-                    view.take(i, float(run[i]))
-                if len(chosen) == count:
-                    break
-        return Plan(nodes, costs), state
+            allowed = (cost < inf) & (prepared.hub | self.spill)
+            order = while_free(prepared, view, np.where(allowed, ~prepared.hub, inf), prepared.rtt_s)
+            nodes, costs = place(demand, count, prepared, view, snapshot.now, cost, order)
+            plan.nodes.append(nodes)
+            plan.costs.append(costs)
+        return plan, state

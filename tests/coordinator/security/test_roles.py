@@ -29,4 +29,4 @@ def test_roles_the_holder_of_a_join_secret_may_only_join() -> None:
 
 def test_roles_only_an_admin_changes_the_cluster() -> None:
     admins_only = callable_by(Role.ADMIN) - callable_by(Role.CLIENT)
-    assert admins_only == {"SetStrategy", "CreateToken", "ListTokens"}
+    assert admins_only == {"SetStrategy", "Order", "CreateToken", "ListTokens"}

@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from coordinator.errors import PortTaken
 from coordinator.security.authority import CERTIFICATE_LIFE_US
-from coordinator.web.server import PortTaken, tls_context
+from coordinator.web.server import tls_context
 from protos.credentials import COORDINATOR_NAME
 from tests.coordinator.security.door import HandClock, new_access
 from tests.coordinator.web.standing import standing
