@@ -57,6 +57,7 @@ from coordinator.security.transport import SERVER_OPTIONS, server_credentials
 from coordinator.sites import resolver
 from coordinator.store.sqlite import SqliteStore
 from coordinator.turn import TurnLoop
+from coordinator.web.server import HttpServer
 from protos import cluster_pb2_grpc, jobs_pb2_grpc, nodes_pb2_grpc
 
 log = structlog.get_logger()
@@ -135,14 +136,11 @@ class App:
         await asyncio.to_thread(ensure_admin, self.access, self.data / "admin", _dialable(host, port))
         self._tasks.append(asyncio.create_task(self.turns.run(), name="turns"))
         self._tasks.append(asyncio.create_task(self._forget(), name="forget"))
-        await self._serve_http()
-        _write_atomically(self.data / "address.json", json.dumps(self.addresses) + "\n")
-
-    async def _serve_http(self) -> None:
-        from coordinator.web.server import HttpServer
-
-        self._http = HttpServer(self)
+        self._http = HttpServer(
+            self.config.http, self.turns, self.access, self.jobs, self.cluster, plain=self.config.http_plain
+        )
         self.addresses["http"] = await self._http.start()
+        _write_atomically(self.data / "address.json", json.dumps(self.addresses) + "\n")
 
     async def _forget(self) -> None:
         """Bound the turn log."""

@@ -392,7 +392,7 @@ class Coordinator:
     # -- what can be asked
 
     def settling(self) -> dict[int, Job]:
-        """Jobs that have left `jobs` and may not be in the store yet: until they are, they are still open to a reader."""
+        """Jobs that have left `jobs` and may not be in the store yet: to a reader they are open until they are."""
         return {job.number: job for job in (*self._taken, *self.turn.settled)}
 
     def waiting_for(self, job: Job) -> str:

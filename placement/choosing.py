@@ -134,6 +134,25 @@ def by_cost(demand: Demand, prepared: Prepared, view: Debits, now: float, cost: 
     return Order(np.rint(cost * COSTS_A_USD), then, again)
 
 
+def while_free(prepared: Prepared, view: Debits, first: Floats, *others: Column) -> Order:
+    """An order that stands still, over free slots alone: for strategies that hold work until one is free.
+
+    `others`: the parts of the key between `first` and the name, by node.
+    """
+    first = np.where(view.load.tasks < prepared.slots, first, inf)
+    parts = (*others, prepared.name_rank)
+
+    def then(nodes: Ints) -> tuple[Column, ...]:
+        return tuple(part[nodes] for part in parts)
+
+    def again(i: int, quoted: Quoted) -> Key | None:
+        if view.load.tasks[i] >= prepared.slots[i]:
+            return None
+        return tuple(part[i].item() for part in (first, *parts))
+
+    return Order(first, then, again)
+
+
 def energy_alone(demand: Demand, prepared: Prepared) -> tuple[Demand, Prepared]:
     """A demand and a shape whose quote is the cost of energy and nothing else, at the nodes where it may go at all.
 

@@ -53,6 +53,7 @@ class Prepared(NamedTuple):
     s_per_unit: Floats
     s_per_context: Floats
     s_per_byte: Floats
+    spread: Floats  # standard deviation of a service time over its mean
     watts: Floats  # charged to a slot while it works, PUE included
     usd_per_s: Floats  # energy and carbon at present prices
     egress_usd_per_byte: Floats
@@ -122,6 +123,7 @@ def prepare(shape: Shape, table: NodeTable, world: World, now: float) -> Prepare
         s_per_unit=per_unit,
         s_per_context=per_context,
         s_per_byte=table.seconds_per_byte.copy(),
+        spread=table.service_spread.copy(),
         watts=watts,
         usd_per_s=(price + carbon / 1e3 * world.money.carbon_usd_per_kg) * watts / JOULES_PER_KWH,
         egress_usd_per_byte=table.egress_usd_per_byte.copy(),

@@ -31,6 +31,7 @@ _FLOATS = (
     "requests_per_s",
     "prefill_tokens_per_s",
     "tokens_per_s",
+    "service_spread",
     "coordinator_rtt_s",
     "extra_delay_s",
     "drained_at",
@@ -74,6 +75,7 @@ class NodeTable:
     requests_per_s: Floats
     prefill_tokens_per_s: Floats
     tokens_per_s: Floats
+    service_spread: Floats
     coordinator_rtt_s: Floats  # nan: not measured
     extra_delay_s: Floats
     # load
@@ -155,6 +157,7 @@ class NodeTable:
         self.requests_per_s[i] = facts.requests_per_s
         self.prefill_tokens_per_s[i] = facts.prefill_tokens_per_s
         self.tokens_per_s[i] = facts.tokens_per_s
+        self.service_spread[i] = facts.service_spread
         self.coordinator_rtt_s[i] = np.nan if facts.coordinator_rtt_s is None else facts.coordinator_rtt_s
         self.extra_delay_s[i] = facts.extra_delay_s
         self._queues[i].slots = facts.slots

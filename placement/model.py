@@ -123,6 +123,7 @@ class NodeFacts:
     requests_per_s: float = 0.0  # inference; all three 0: no inference engine
     prefill_tokens_per_s: float = 0.0
     tokens_per_s: float = 0.0
+    service_spread: float = 0.0  # standard deviation of service times over their mean, as learned; 0: not known
     coordinator_rtt_s: float | None = None  # measured between coordinator and node
     extra_delay_s: float = 0.0  # injected, part of the measured round trip
     max_hashes_per_s: float = 0.0  # injected brake, 0: none

@@ -12,7 +12,7 @@ import numpy as np
 
 from placement.cost import Prepared
 from placement.fleet_table import NodeTable
-from placement.model import Group
+from placement.model import Group, Shape
 
 State = Any  # what a strategy must remember: JSON-like values with a meaning (a cursor, a window), kept and replayed
 Rng = np.random.Generator
@@ -52,6 +52,11 @@ class Strategy(Protocol):
     def plan(self, snapshot: Snapshot, state: State, rng: Rng) -> tuple[Plan, State]:
         """Propose a node for every task of every group, in order, or hold what must wait."""
         ...
+
+
+def label(shape: Shape) -> str:
+    """A shape as a key of a state."""
+    return "|".join((shape.kind.name, shape.model, shape.path.value, shape.origin, *shape.keep_in))
 
 
 ENTRY_POINTS = "edgeward.strategies"

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from coordinator.errors import InvalidConfiguration
@@ -39,13 +39,14 @@ def read_tables(path: Path, at_a_time: int | None) -> Iterator[Table]:
             reader = csv.reader(file, strict=True)
             columns = [name.strip() for name in next(reader, [])]
             _check_columns(path, columns)
-            numbered = ((reader.line_num, row) for row in reader if row)
-            piece = list(islice(numbered, at_a_time))
-            if not piece:
+            line = reader.line_num
+            piece = list(islice(reader, at_a_time))
+            if not any(piece):
                 raise InvalidConfiguration(f"{path} has no rows below its first line: at least one is needed")
             while piece:
-                yield _checked(Table(path, columns, [row for _, row in piece], [line for line, _ in piece]))
-                piece = list(islice(numbered, at_a_time))
+                yield _table(path, columns, piece, line, reader.line_num)
+                line = reader.line_num
+                piece = list(islice(reader, at_a_time))
     except OSError as error:
         raise InvalidConfiguration(
             f"{path} cannot be read ({error.strerror}): correct the path or its permissions"
@@ -66,10 +67,16 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         seen.add(name)
 
 
-def _checked(table: Table) -> Table:
-    for line, row in zip(table.lines, table.rows, strict=True):
-        if len(row) != len(table.columns):
-            raise InvalidConfiguration(
-                f"{table.path}, line {line}: {len(row)} cells where line 1 names {len(table.columns)} columns"
-            )
-    return table
+def _table(path: Path, columns: list[str], rows: list[list[str]], before: int, last: int) -> Table:
+    """Rows that stand on the lines after `before` to `last`, checked and numbered."""
+    if last - before == len(rows):
+        lines = list(range(before + 1, last + 1))
+    else:  # some cell has line breaks in it; a row stands where it ends
+        lines = list(accumulate((1 + "".join(row).count("\n") for row in rows), initial=before))[1:]
+    if not all(rows):
+        lines = [line for line, row in zip(lines, rows, strict=True) if row]
+        rows = [row for row in rows if row]
+    if set(map(len, rows)) - {len(columns)}:
+        line, row = next((line, row) for line, row in zip(lines, rows, strict=True) if len(row) != len(columns))
+        raise InvalidConfiguration(f"{path}, line {line}: {len(row)} cells where line 1 names {len(columns)} columns")
+    return Table(path, columns, rows, lines)

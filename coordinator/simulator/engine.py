@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isnan
 from typing import Any
@@ -53,22 +53,11 @@ class Outcome:
 class Run:
     """A scenario under one strategy. `go` once."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        strategy: str,
-        seed: int,
-        *,
-        events: Sequence[Event] | None = None,
-        multiplied: Mapping[str, float] | None = None,
-        parameters: Mapping[str, Any] | None = None,
-    ) -> None:
-        """`events`: instead of the scenario's. `multiplied`: price zones, and by how much. Raises `UnknownStrategy`."""
+    def __init__(self, scenario: Scenario, strategy: str, seed: int) -> None:
+        """`seed`: of what the strategy draws. Raises `UnknownStrategy` and `InvalidConfiguration`."""
         self._scenario = scenario
-        events = scenario.events if events is None else events
-        self._market = Market(scenario, events, dict(multiplied or {}))
-        given = scenario.parameters.get(strategy, {}) if parameters is None else parameters
-        self._strategy = load(strategy, given)
+        self._market = Market(scenario)
+        self._strategy = load(strategy, scenario.parameters.get(strategy, {}))
         opened = OpenState(
             salt=0, seed=seed, next_job=0, next_epoch=1, next_turn=0, strategy=strategy, orders="", facts=[],
             submissions=[], open_jobs=set(), keyframe=None, turns=[],
@@ -90,7 +79,7 @@ class Run:
         self._messages = array("i", [0]) * len(scenario.jobs)
         self._asking_s = 0.0
         self._join()
-        self._foresee(events)
+        self._foresee(scenario.events)
 
     def _find(self, name: str) -> Strategy:
         return self._strategy if name == self._strategy.name else load(name, self._scenario.parameters.get(name, {}))

@@ -26,14 +26,12 @@ Steps = dict[str, tuple[Floats, Floats]]
 class Market:
     """The world of one run: `actual` for what things cost, `known` for what decisions are made from."""
 
-    def __init__(self, scenario: Scenario, events: Iterable[Event], multiplied: dict[str, float] | None = None) -> None:
-        """`multiplied`: zones whose price is that many times what it was, known to everybody (for "what if")."""
+    def __init__(self, scenario: Scenario) -> None:
+        """Raises InvalidConfiguration for an event about a price or a round trip that the scenario does not have."""
         self._world = scenario.world
         self._prices = shifted(scenario.world.prices, scenario.start)
-        for zone, times in (multiplied or {}).items():
-            self._prices[zone] = (self._prices[zone][0], self._prices[zone][1] * times)
         self._carbon = shifted(scenario.world.carbon, scenario.start)
-        self._events = sorted(events, key=lambda event: event.at_s)
+        self._events = sorted(scenario.events, key=lambda event: event.at_s)
         self._horizon_s = scenario.horizon_s
         self.prices = Curves(self._prices_of(self._events))
         self.carbon = Curves(self._carbon)

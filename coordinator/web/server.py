@@ -12,21 +12,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 
 from coordinator.config import Address
 from coordinator.errors import PortTaken
+from coordinator.rpc.cluster import ClusterService
+from coordinator.rpc.jobs import JobsService
 from coordinator.security.access import Access
 from coordinator.security.authority import CERTIFICATE_LIFE_US
+from coordinator.turn import TurnLoop
 from coordinator.web.api import Api
 from coordinator.web.door import is_loopback
 from coordinator.web.metrics import Metrics
 from coordinator.web.paths import Ports, application
-
-if TYPE_CHECKING:
-    from coordinator.app import App
 
 HEADERS_AT_MOST = 16 * 2**10
 CONNECTIONS_AT_MOST = 512
@@ -36,18 +35,27 @@ BACKLOG = 128
 
 
 class HttpServer:
-    """What an `App` serves over HTTP. Begins to count turns as soon as it is made."""
+    """What a coordinator serves over HTTP. Begins to count turns as soon as it is made."""
 
-    def __init__(self, app: App) -> None:
-        config, turns = app.config, app.turns
-        self._address, self._access = config.http, app.access
-        loopback = is_loopback(config.http.host)
-        self._tls = not (loopback or config.http_plain)
+    def __init__(
+        self,
+        address: Address,
+        turns: TurnLoop,
+        access: Access,
+        jobs: JobsService,
+        cluster: ClusterService,
+        *,
+        plain: bool,
+    ) -> None:
+        """`plain`: no TLS off loopback either, because a proxy adds it."""
+        self._address, self._access = address, access
+        loopback = is_loopback(address.host)
+        self._tls = not (loopback or plain)
         metrics = Metrics(lambda: turns.coordinator, lambda: turns.write_error)
         turns.observers.append(metrics.turned)
-        ports = Ports(Api(app.jobs, app.cluster), metrics, lambda: turns.write_error, app.access.verify_bearer)
+        ports = Ports(Api(jobs, cluster), metrics, lambda: turns.write_error, access.verify_bearer)
         self._serving: asyncio.Task[None] | None = None
-        self._application = application(ports, loopback_only=loopback and not config.http_plain)
+        self._application = application(ports, loopback_only=loopback and not plain)
 
     async def start(self) -> str:
         """Open the port; returns the "host:port" taken. Raises `PortTaken`."""

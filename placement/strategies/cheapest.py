@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from placement.choosing import energy_alone, label, place, while_free
+from placement.choosing import energy_alone, place, while_free
 from placement.energy import Floats
-from placement.fleet_table import Debits
+from placement.fleet_table import Bools, Debits
 from placement.quote import COSTS_A_USD, quote
-from placement.strategy import Plan, Rng, Snapshot, State
+from placement.strategy import Plan, Rng, Snapshot, State, label
 
 SHAPES = 256  # whose last node is remembered; of more, the ones that came last
 
@@ -53,8 +53,10 @@ class Cheapest:
             energy = np.where(allowed, np.rint(energy * COSTS_A_USD), inf)
             shape = label(demand.shape)
             if self.hysteresis_usd and shape in last:
-                energy = self._staying(energy, snapshot, last[shape])
-            order = while_free(prepared, view, energy, prepared.rtt_s)
+                moves = np.where(allowed, ~self._stays(energy, snapshot, last[shape]), inf)
+                order = while_free(prepared, view, moves, energy, prepared.rtt_s)
+            else:
+                order = while_free(prepared, view, energy, prepared.rtt_s)
             nodes, costs = place(demand, count, prepared, view, now, cost, order)
             plan.nodes.append(nodes)
             plan.costs.append(costs)
@@ -65,8 +67,8 @@ class Cheapest:
             del last[forgotten]
         return plan, last
 
-    def _staying(self, energy: Floats, snapshot: Snapshot, last: int) -> Floats:
-        """Energy cost in picodollars, with the last node's site put first where leaving it saves too little."""
+    def _stays(self, energy: Floats, snapshot: Snapshot, last: int) -> Bools:
+        """The nodes at the last node's site that too little is saved by leaving. `energy`: picodollars, by node."""
         sites, _ = snapshot.table.labels("site")
-        enough = energy.min(initial=inf) + self.hysteresis_usd * COSTS_A_USD
-        return np.where((sites == sites[last]) & (energy <= enough), energy - 2 * enough ..., energy)
+        here: Bools = sites == sites[last]
+        return here & (energy <= energy.min(initial=inf) + self.hysteresis_usd * COSTS_A_USD)

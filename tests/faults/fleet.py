@@ -19,7 +19,7 @@ from tests.simulation.check import broken_promises
 from tests.simulation.history import History
 
 EDGEWARD = (sys.executable, "-P", "-c", "from edgeward.cli import main; main()")
-READY_S = 60.0
+READY_S = 90.0
 HASHES_PER_S = 40_000
 
 

@@ -15,7 +15,7 @@ from tests.faults.fleet import HASHES_PER_S, Fleet, running
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(150)]
 
-SECONDS_OF_WORK = 6
+SECONDS_OF_WORK = 5
 NONCES = HASHES_PER_S * SECONDS_OF_WORK
 TARGET = 2**256 // 60_000  # a few hits in all
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from coordinator import proof, settlement, turnlog
 from coordinator.ports import SettledJob, Store
 from coordinator.settle import Closing
-from coordinator.work import Submission
+from coordinator.work import HashWork, Submission
 from placement.model import AttemptState, JobState, NodeFacts
 from tests.simulation.history import Answer, History, Submit
 
@@ -139,6 +139,7 @@ def _judge_result(
 ) -> Iterator[str]:
     """The nonces are right, and what is said to be covered is covered exactly once."""
     job, work, item = settled.job, settled.submission.work, settled.job - settled.submission.first
+    assert isinstance(work, HashWork)
     header, target, first, count = work.header(item), work.target(item), work.start(item), work.count(item)
     spans = sorted((lease.start, lease.start + one.units_done) for lease, one in attempts if one.units_done)
     for (_, end), (start, _) in pairwise(spans):
@@ -174,7 +175,7 @@ def _judge_clients(history: History, store: Store, ledger: Ledger) -> Iterator[s
     for (client, key), submits in by_key.items():
         kept = store.submission_of_key(client, key)
         for one in submits:
-            if one.answer is Answer.ACCEPTED and (kept is None or (kept.first, kept.count) != (one.first, one.count)):
+            if one.answer is Answer.ACCEPTED and (kept is None or (kept.first, kept.count) != (one.first, one.jobs)):
                 yield f"I1: {one} was acknowledged, and the store has {kept}"
             if one.answer is Answer.ACCEPTED and kept is not None and one.body != kept.body:
                 yield f"I2: {one} was acknowledged under a key with another body"

@@ -63,7 +63,7 @@ def _submission(world: World, key: str) -> types_pb2.Submission:
         hash=types_pb2.HashWork(
             headers=rng.randbytes(HEADER_BYTES),
             targets=(2**256 // one_in).to_bytes(32, "big"),
-            nonce_starts=[rng.choice((0, 7, 2**32 - 1000)) + n for n in range(count)],
+            nonce_starts=[rng.choice((0, 7, 2**32 - 2000)) + n for n in range(count)],
             nonce_counts=[rng.choice((1, rng.randint(2, 60), rng.randint(60, 1500 if count == 1 else 300)))],
             find_all=find_all,
         ),
@@ -72,9 +72,11 @@ def _submission(world: World, key: str) -> types_pb2.Submission:
 
 async def _submit_until_answered(world: World, name: str, submission: types_pb2.Submission) -> list[bytes]:
     """The ids of the jobs; none if they were refused."""
-    while (jobs := await _submit(world, name, submission)) is None:
+    while True:
+        jobs = await _submit(world, name, submission)
+        if jobs is not None:
+            return jobs
         await asyncio.sleep(world.rng.random() * 2)
-    return jobs
 
 
 async def _submit(world: World, name: str, submission: types_pb2.Submission) -> list[bytes] | None:

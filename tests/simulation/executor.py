@@ -82,7 +82,9 @@ class SimulatedExecutor:
             task, handed_us = self._queue.popleft()
             found = scan(task.header, int.from_bytes(task.target, "big"), *task[3:])
             timer = self._loop.call_later(found.covered / self._rate, self._finish, task.epoch)
-            self._running[task.epoch] = _Running(task, handed_us, self._clock(), self._loop.time(), found.covered, timer)
+            self._running[task.epoch] = _Running(
+                task, handed_us, self._clock(), self._loop.time(), found.covered, timer
+            )
 
     def _finish(self, epoch: int) -> None:
         self._tell([self._take_out(epoch, "done")])

@@ -27,7 +27,7 @@ class Submit(NamedTuple):
     body: bytes
     answer: Answer
     first: int = 0  # job number
-    count: int = 0
+    jobs: int = 0
     repeated: bool = False
 
 

@@ -1,4 +1,4 @@
-"""The processes of a run, with the real code in them: a coordinator that dies, nodes that die, clients that ask again."""
+"""The processes of a run, with the real code in them: a coordinator and nodes, that die and are started again."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from coordinator.store.memory import MemoryStore
 from coordinator.turn import TurnLoop
 from node.actions import Quit
 from node.agent import Agent
-from node.meter import ModelledMeter
 from node.messages import Facts
+from node.meter import ModelledMeter
 from node.redial import Redial
 from node.session import Session
 from placement.cost import World as Market
@@ -132,9 +132,7 @@ class CoordinatorProcess(Process):
         self._ahead_s = clock_ahead_s
         self.live = Live()
         self.turns = TurnLoop(self._rebuild, disk, self, lambda: self.live)
-        self.nodes = NodesService(
-            self.turns, self.live, heartbeat_s=LIMITS.heartbeat_s, lease_s=LIMITS.lease_s
-        )
+        self.nodes = NodesService(self.turns, self.live, heartbeat_s=LIMITS.heartbeat_s, lease_s=LIMITS.lease_s)
         self.jobs = JobsService(self.turns, disk, self.live, self.now)
         self.spawn(self.turns.run())
 

@@ -34,8 +34,12 @@ class Link:
     def travel_s(self) -> float:
         return self.one_way_s + self.rng.random() * self.jitter_s
 
-    def blocked(self) -> bool:
-        return max(self.blocked_until.values()) > self.loop.time()
+    async def lets_through(self) -> None:
+        """Both ways are open, or were at one of the moments at which a dial is repeated."""
+        for _ in range(1000):
+            if max(self.blocked_until.values()) <= self.loop.time():
+                return
+            await asyncio.sleep(REDIAL_S)
 
     def stall(self, seconds: float, directions: tuple[str, ...] = ("up", "down")) -> None:
         for direction in directions:
@@ -160,8 +164,7 @@ class Call:
 
     async def wait_for_connection(self) -> None:
         for _ in range(2):  # TCP, TLS
-            while self._link.blocked():
-                await asyncio.sleep(REDIAL_S)
+            await self._link.lets_through()
             await asyncio.sleep(self._link.travel_s() + self._link.travel_s())
         if self._link.serve is None:
             raise _error("connection refused")

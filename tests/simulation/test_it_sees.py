@@ -15,7 +15,7 @@ from coordinator.lifecycle import AttemptEvent
 from coordinator.ports import OpenState, Turn
 from coordinator.store.memory import MemoryStore
 from coordinator.turn import TurnLoop
-from coordinator.work import Attempt, Member, Piece, absorb
+from coordinator.work import Attempt, HashWork, Member, Piece, absorb
 from node.actions import Action
 from node.agent import Agent
 from placement.model import AttemptState
@@ -92,7 +92,8 @@ def a_node_stretches_its_lease(patch: pytest.MonkeyPatch) -> None:
 
 def a_liar_is_believed(patch: pytest.MonkeyPatch) -> None:
     def gullible(attempt: Attempt, told: Report) -> tuple[AttemptEvent, int, tuple[int, ...], str]:
-        if told.nonces and told.outcome is AttemptEvent.DONE and attempt.piece.job.submission.work.find_all:
+        work = attempt.piece.job.submission.work
+        if told.nonces and told.outcome is AttemptEvent.DONE and isinstance(work, HashWork) and work.find_all:
             return AttemptEvent.DONE, attempt.piece.units, told.nonces, ""
         return judge(attempt, told)
 

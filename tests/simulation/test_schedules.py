@@ -13,7 +13,9 @@ SCHEDULES = int(os.environ.get("EDGEWARD_SCHEDULES", "300"))
 ONLY = os.environ.get("EDGEWARD_SEED")
 FIRST = int(os.environ.get("EDGEWARD_FIRST_SEED", "0"))
 SHARES = 10  # so that the suite may spread them over processes, and a failure stops only its share
-KEPT = [int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line[0] != "#"]
+KEPT = [
+    int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line[0] != "#"
+]
 
 
 def run(seeds: range | list[int]) -> None:
@@ -21,7 +23,8 @@ def run(seeds: range | list[int]) -> None:
         broken = judged(seed)
         if broken:
             pytest.fail(
-                f"seed {seed} breaks {len(broken)} promises; again with EDGEWARD_SEED={seed}:\n" + "\n".join(broken[:10])
+                f"seed {seed} breaks {len(broken)} promises; again with EDGEWARD_SEED={seed}:\n"
+                + "\n".join(broken[:10])
             )
 
 

@@ -134,23 +134,25 @@ class World:
 
     # -- a run
 
-    def run(self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]) -> None:
+    def run(
+        self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]
+    ) -> None:
         """From the first start until every client has what it asked for, or to the end of patience."""
         try:
             self.loop.run_until_complete(self._live(use, trouble))
         finally:
             self._end()
 
-    async def _live(self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]) -> None:
+    async def _live(
+        self, use: Callable[[World, str], Coroutine[Any, Any, None]], trouble: Callable[[World], Awaitable[None]]
+    ) -> None:
         self.start_coordinator()
         for node in self.nodes:
             self.after(self.rng.random() * 3, node.start)
         clients = [self.loop.create_task(use(self, f"client-{n}")) for n in range(self.rng.randint(1, 2))]
         await trouble(self)
         self.heal()
-        give_up_s = self.loop.time() + PATIENCE_S
-        while self.loop.time() < give_up_s and not self.loop.faults and not all(one.done() for one in clients):
-            await asyncio.sleep(0.5)
+        await asyncio.wait(clients, timeout=PATIENCE_S, return_when=asyncio.FIRST_EXCEPTION)
         for client in clients:
             if client.done():
                 client.result()

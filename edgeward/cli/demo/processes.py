@@ -107,7 +107,7 @@ class Processes:
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             raise EdgewardError(f"{len(left)} processes did not end when asked and were killed: {pids}")
-        say(f"All {len(family)} processes have ended, Ray's among them; the temporary directory is gone.")
+        say(f"Nothing is left: {len(family)} processes have ended, the temporary directory is gone.")
 
     def _end_ray(self) -> None:
         """Ray ends by itself once its last node has left, but one that was still starting has nobody to end it yet."""
