@@ -31,10 +31,11 @@ from coordinator.work import Attempt, Job, Member, Submission, absorb, found_in
 from placement.cost import Preparer, World
 from placement.feasible import Survey
 from placement.fleet_table import NodeTable
-from placement.model import AttemptState, JobState, NodeFacts, NodeState
+from placement.model import AttemptState, JobState, NodeFacts, NodeState, Shape
 from placement.strategy import Strategy
 
 SWEEP_S = 0.25  # how often leases are looked at; with slower heartbeats, eight times a beat
+SHAPES_KNOWN = 4096  # for how many shapes it is remembered whether any node could run them
 REPLAN_S = 1.0  # held work is offered again at least this often: time alone can change a choice
 
 
@@ -57,14 +58,21 @@ class Coordinator:
         now: float,
         *,
         resolve: Callable[[NodeFacts], NodeFacts] = lambda declared: declared,
+        recording: bool = True,
     ) -> None:
         """`strategies`: finds one by name. `resolve`: what the operator's configuration makes of declared facts.
+
+        Without `recording` nobody will write the turns: they hold what to act on, and no decisions, closings and
+        settlements. What is decided is the same.
 
         Starts empty, with the counters of `opened`; `restore.restored` makes one that has what was open.
         """
         self.limits = limits
         self.salt = opened.salt
         self._resolve = resolve
+        self._recording = recording
+        self._refusals: dict[Shape, Survey | None] = {}  # of this version of the table
+        self._refusals_version = -1
         self.table = NodeTable()
         self.queue = Queue()
         self.jobs: dict[int, Job] = {}
@@ -79,11 +87,11 @@ class Coordinator:
         self._keys: dict[tuple[str, str], Submission] = {}  # of the open turn; older ones are the store's to find
         self._next_sweep = now
         self._sweep_s = max(SWEEP_S, limits.heartbeat_s / 8)
-        self._next_plan = now
+        self.next_plan = now  # when held work is offered again even if nothing happens
         self._moved = True  # something happened since all that is held was held
         self.turn = Turn(opened.next_turn, int(now * 1e6))
         self.preparer = Preparer(self.table, world)
-        self.placer = Placer(self.table, self.preparer, strategies, opened, limits)
+        self.placer = Placer(self.table, self.preparer, strategies, opened, limits, recording=recording)
         self.tariffs = Tariffs(self.table, world)
 
     # -- what others read
@@ -114,7 +122,7 @@ class Coordinator:
         submission = admit(request, self.next_job, int(now * 1e6), self.world, self.table, self.limits)
         if request.wishes.strategy:
             self.placer.find(request.wishes.strategy)
-        refused = refusal(submission.shape, self.table)
+        refused = self._refusal(submission.shape)
         if refused is not None:
             return refused
         self.next_job += request.count
@@ -123,6 +131,14 @@ class Coordinator:
         self.queue.add_jobs(self.open(submission, range(request.count)))
         self._moved = True
         return Admitted(submission, False)
+
+    def _refusal(self, shape: Shape) -> Survey | None:
+        if self._refusals_version != self.table.version or len(self._refusals) > SHAPES_KNOWN:
+            self._refusals.clear()
+            self._refusals_version = self.table.version
+        if shape not in self._refusals:
+            self._refusals[shape] = refusal(shape, self.table)
+        return self._refusals[shape]
 
     def open(self, submission: Submission, items: Iterable[int]) -> list[Job]:
         """Take jobs of a submission into the working copy, without queueing them."""
@@ -267,9 +283,7 @@ class Coordinator:
 
     def disconnected(self, name: str) -> None:
         """The stream broke: a hint. No new work goes there; what it has stays its own until the lease lapses."""
-        member = self.members.get(name)
-        if member is None:  # its first hello could not be written
-            return
+        member = self.members[name]
         member.connected = False
         facts = self.table.facts[member.index]
         gone = facts.state is NodeState.DRAINING and not member.live
@@ -306,7 +320,8 @@ class Coordinator:
         elif rest is None and not job.live and not job.waiting:
             self._settle(job, JobEvent.COMPLETED, "", now)
         else:
-            self.turn.closings.append(OpenAttempt(job.number, job.closed[-1], reason, nonces))
+            if self._recording:
+                self.turn.closings.append(OpenAttempt(job.number, job.closed[-1], reason, nonces))
             if rest is not None:
                 self.queue.put_back(rest)
             if not job.live:
@@ -316,8 +331,9 @@ class Coordinator:
         """The attempt's receipt, and its place in the node's queue back."""
         job = attempt.piece.job
         del job.live[attempt.epoch]
-        closing = close(attempt, attempt.state, used, self.table, self.tariffs, self.world, int(now * 1e6))
-        count(job, closing, closing.pack(), reason)
+        if self._recording:
+            closing = close(attempt, attempt.state, used, self.table, self.tariffs, self.world, int(now * 1e6))
+            count(job, closing, closing.pack(), reason)
         self.table.credit(attempt.node, attempt.run_s, attempt.ends_s, now)
         self._moved = True
 
@@ -336,10 +352,11 @@ class Coordinator:
             job.submission.withdrawn += 1
         job.found.sort()
         job.error = error
-        body = settlement.pack(job.units_done, error, job.closed, job.reasons, job.found)
-        self.turn.settlements.append(
-            Settlement(job.number, job.state, int(now * 1e6), job.energy_microjoules, job.cost_picodollars, body)
-        )
+        if self._recording:
+            body = settlement.pack(job.units_done, error, job.closed, job.reasons, job.found)
+            self.turn.settlements.append(
+                Settlement(job.number, job.state, int(now * 1e6), job.energy_microjoules, job.cost_picodollars, body)
+            )
         self.turn.settled.append(job)
         del self.jobs[job.number]
         job.submission.open -= 1
@@ -358,9 +375,9 @@ class Coordinator:
             self._next_sweep = now + self._sweep_s
             for member in self.members.values():
                 self._sweep(member, now)
-        if self.queue and (self._moved or now >= self._next_plan):
+        if self.queue and (self._moved or now >= self.next_plan):
             self._moved = self.placer.place(self.queue, self.members, self.turn, now)
-            self._next_plan = now + REPLAN_S
+            self.next_plan = min(now + REPLAN_S, self.placer.again_at)
 
     def _sweep(self, member: Member, now: float) -> None:
         """A node that was not heard is silent after two beats, and loses its attempts after a lease."""

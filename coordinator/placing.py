@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from coordinator.work import Attempt, Member, Piece
 from placement.cost import Preparer
 from placement.fleet_table import NodeTable
 from placement.model import Demand, Group
-from placement.quote import service_s
+from placement.quote import One
 from placement.strategy import Snapshot, Strategy
 
 IDLE_RNG = np.random.default_rng(0)  # for strategies that say that they draw nothing
@@ -37,11 +38,16 @@ class Placer:
         strategies: Callable[[str], Strategy],
         opened: OpenState,
         limits: Limits,
+        *,
+        recording: bool = True,
     ) -> None:
+        """Without `recording`, turns hold the leases and not the decisions behind them."""
         self._table = table
         self._preparer = preparer
         self._strategies = strategies
         self._limits = limits
+        self._recording = recording
+        self.again_at = inf  # when the last plan wants what it held to be offered again
         self._seed = opened.seed
         self._known: dict[str, Strategy] = {}
         self.states: dict[str, Any] = {}
@@ -60,7 +66,9 @@ class Placer:
         if not offered or not len(self._table):
             return False
         turn.first_epoch = turn.first_epoch or self.next_epoch
-        turn.loads.extend(self._changed_loads())
+        if self._recording:
+            turn.loads.extend(self._changed_loads())
+        self.again_at = inf
         placed = 0
         start = 0
         while start < len(offered):
@@ -73,6 +81,7 @@ class Placer:
         if not placed:  # nothing will be written of this turn: what changed is still to be told
             self._table.changed.update(load.node for load in turn.loads)
             turn.loads.clear()
+        queue.forget_used()
         return placed > 0 and bool(queue)
 
     def _changed_loads(self) -> list[Load]:
@@ -91,6 +100,7 @@ class Placer:
         seed = (self._seed, turn.number, len(turn.decisions))
         rng = np.random.default_rng(seed) if strategy.draws else IDLE_RNG
         plan, self.states[name] = strategy.plan(Snapshot(now, self._table, groups, prepared), state, rng)
+        self.again_at = min(self.again_at, plan.again_at)
         first_epoch = self.next_epoch
         pieces: list[Piece] = []
         for (demand, runs), prep, nodes in zip(merged, prepared, plan.nodes, strict=True):
@@ -98,8 +108,8 @@ class Placer:
                 continue
             taken = _take(runs, len(nodes))
             pieces.extend(taken)
-            self._lease(taken, nodes, service_s(demand, prep), members, turn, now)
-        if pieces:
+            self._lease(taken, nodes, One(demand, prep, now), members, turn, now)
+        if pieces and self._recording:
             turn.decisions.append(
                 Decision(
                     name,
@@ -120,18 +130,15 @@ class Placer:
         self,
         pieces: list[Piece],
         nodes: list[int],
-        run: np.ndarray,
+        quoted: One,
         members: dict[str, Member],
         turn: Turn,
         now: float,
     ) -> None:
         table, placed_us = self._table, int(now * 1e6)
         epoch = self.next_epoch
-        expected = dict.fromkeys(nodes, 0.0)
-        for node in expected:
-            expected[node] = float(run[node])
         for piece, node in zip(pieces, nodes, strict=True):
-            run_s = expected[node]
+            run_s = quoted.run_s(node)
             starts = max(float(table.clear_at[node]), now)
             attempt = Attempt(epoch, piece, node, placed_us, run_s, starts + run_s)
             job = piece.job

@@ -155,5 +155,12 @@ class Queue:
             self._runs[:seen] = [run for run, _ in offered]
         return offered
 
+    def forget_used(self) -> None:
+        """Drop the runs at the front of which nothing waits any more."""
+        used = 0
+        while used < len(self._runs) and not self._runs[used].count:
+            used += 1
+        del self._runs[:used]
+
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)

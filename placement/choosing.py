@@ -54,9 +54,7 @@ class Line:
             ahead = np.lexsort(parts[::-1])[:count]
             nodes, parts = nodes[ahead], tuple(part[ahead] for part in parts)
         keys = zip(*(part.tolist() for part in parts), strict=True)
-        self._heap: list[tuple[Key, int, float]] = list(
-            zip(keys, nodes.tolist(), cost[nodes].tolist(), strict=True)
-        )
+        self._heap: list[tuple[Key, int, float]] = list(zip(keys, nodes.tolist(), cost[nodes].tolist(), strict=True))
         heapify(self._heap)
 
     def __bool__(self) -> bool:
@@ -66,6 +64,11 @@ class Line:
     def key(self) -> Key:
         """Of the node that comes first."""
         return self._heap[0][0]
+
+    @property
+    def node(self) -> int:
+        """The node that comes first."""
+        return self._heap[0][1]
 
     def take(self) -> tuple[int, float]:
         """Place one task: the node that comes first, and what it costs there, USD."""

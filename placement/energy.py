@@ -87,6 +87,22 @@ class Curves:
         """Area under each zone's curve between two moments: value times seconds."""
         return self._area(zones, end) - self._area(zones, start)
 
+    def changes(self, zone: int, start: float, end: float) -> Floats:
+        """The moments between `start` and `end` at which a zone's value may change, rising."""
+        times = self._times[self._first[zone] : self._last[zone] + 1]
+        return times[np.searchsorted(times, start, "right") : np.searchsorted(times, end, "left")]
+
+    def least(self, start: float, end: float) -> Floats:
+        """The least value of every zone from `start` to `end`."""
+        zones = np.arange(len(self.zones))
+        if not len(zones):
+            return np.zeros(0)
+        spans = np.column_stack(
+            [self._step(zones, np.full(len(zones), start)), self._step(zones, np.full(len(zones), end)) + 1]
+        )
+        least: Floats = np.minimum.reduceat(np.append(self._values, np.inf), spans.ravel())[::2]
+        return least
+
     def to_steps(self) -> dict[str, tuple[list[float], list[float]]]:
         """The inverse of construction, for keeping what was known."""
         return {

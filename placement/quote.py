@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.cost import Prepared, carbon_integral, present, price_integral
 from placement.energy import JOULES_PER_KWH, Floats, Ints
-from placement.fleet_table import Debits, Load
+from placement.fleet_table import Load
 from placement.model import Demand
 
 DEADLINE_SLACK_S = 1e-6  # a deadline holds if the answer arrives by it, to a microsecond

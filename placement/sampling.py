@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import inf
 
-import numpy as np
-
 from placement.fleet_table import Debits
 from placement.quote import One, quote
 from placement.strategy import Plan, Rng, Snapshot

@@ -11,7 +11,9 @@ from placement.cost import Prepared
 from placement.energy import Floats, Ints
 from placement.fleet_table import Debits
 from placement.model import Demand
-from placement.quote import Quoted, quote, service_s, waiting_s
+from placement.quote import MOMENTS_A_SECOND, Quoted, quote, service_s, waiting_s
+
+NOISE_S = 1e-9  # a wait is a difference of moments: what rounding leaves there is no longer queue
 
 
 def place_near(
@@ -22,17 +24,22 @@ def place_near(
     """
     cost = quote(demand, prepared, view.load, now)
     wait = waiting_s(service_s(demand, prepared), view.load, now)
-    spilled = wait > spill_after_s
+    spilled = wait > spill_after_s + NOISE_S
     slots, rank = prepared.slots, prepared.name_rank
 
     def then(nodes: Ints) -> tuple[Column, ...]:
         over, far, share = spilled[nodes], distance[nodes], view.load.tasks[nodes] / slots[nodes]
-        return np.where(over, wait[nodes], far), np.where(over, far, share), share, rank[nodes]
+        return (
+            np.where(over, np.rint(wait[nodes] * MOMENTS_A_SECOND), far),
+            np.where(over, far, share),
+            share,
+            rank[nodes],
+        )
 
     def again(i: int, quoted: Quoted) -> Key:
         far, share = float(distance[i]), int(view.load.tasks[i]) / int(slots[i])
-        if quoted.wait_s > spill_after_s:
-            return 1.0, quoted.wait_s, far, share, int(rank[i])
+        if quoted.wait_s > spill_after_s + NOISE_S:
+            return 1.0, round(quoted.wait_s * MOMENTS_A_SECOND), far, share, int(rank[i])
         return 0.0, far, share, share, int(rank[i])
 
     return place(demand, count, prepared, view, now, cost, Order(np.where(cost < inf, spilled, inf), then, again))

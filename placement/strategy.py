@@ -85,4 +85,6 @@ def load(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
         strategy: Strategy = _installed()[name].load()(**(parameters or {}))
     except TypeError as wrong:
         raise UnknownStrategy(f"strategy {name} does not take these parameters: {wrong}") from wrong
+    except ValueError as wrong:
+        raise UnknownStrategy(str(wrong)) from wrong
     return strategy

@@ -41,12 +41,16 @@ def read_tables(path: Path, at_a_time: int | None) -> Iterator[Table]:
             _check_columns(path, columns)
             line = reader.line_num
             piece = list(islice(reader, at_a_time))
-            if not any(piece):
-                raise InvalidConfiguration(f"{path} has no rows below its first line: at least one is needed")
+            empty = True
             while piece:
-                yield _table(path, columns, piece, line, reader.line_num)
+                table = _table(path, columns, piece, line, reader.line_num)
+                if table.rows:
+                    empty = False
+                    yield table
                 line = reader.line_num
                 piece = list(islice(reader, at_a_time))
+            if empty:
+                raise InvalidConfiguration(f"{path} has no rows below its first line: at least one is needed")
     except OSError as error:
         raise InvalidConfiguration(
             f"{path} cannot be read ({error.strerror}): correct the path or its permissions"

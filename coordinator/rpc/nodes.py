@@ -54,6 +54,12 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
                 coordinator.hello(facts, held, reporting, incarnation, now)
                 self._live.connect(name, incarnation, outbox)
 
+        def leave(coordinator: Coordinator, now: float) -> None:
+            """In its turn as well: a newer stream may have joined by then, and the node is not gone."""
+            if self._live.nodes.get(name) is outbox:
+                del self._live.nodes[name]
+                coordinator.disconnected(name)
+
         reader: asyncio.Future[None] | None = None
         try:
             await self._turns.ask(join)
@@ -68,9 +74,7 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
             if reader is not None:
                 reader.cancel()
             outbox.close()
-            if self._live.nodes.get(name) is outbox:
-                del self._live.nodes[name]
-                self._turns.tell(lambda c, now: c.disconnected(name))
+            self._turns.tell(leave)
             log.info("node_disconnected", node=name)
 
     async def _read(self, name: str, requests: AsyncIterator[nodes_pb2.NodeMessage], outbox: Outbox) -> None:

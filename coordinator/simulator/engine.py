@@ -11,7 +11,7 @@ import heapq
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isnan
+from math import inf
 from typing import Any
 
 from coordinator.admit import Limits, Request
@@ -21,7 +21,7 @@ from coordinator.lifecycle import AttemptEvent
 from coordinator.ports import OpenState
 from coordinator.simulator.fleet import CUT, DONE, Columns, Machine, Running, machines
 from coordinator.simulator.market import Market
-from coordinator.simulator.model import Event, EventKind, Scenario
+from coordinator.simulator.model import Event, EventKind, Floats, Scenario
 from coordinator.work import SizedWork, Sizes, Wishes
 from placement.model import JobState, Kind, NodeFacts
 from placement.network import WITHIN_REGION_S
@@ -29,8 +29,8 @@ from placement.quote import DEADLINE_SLACK_S
 from placement.strategy import Strategy, load
 
 NEVER_S = 1e12  # longer than any scenario: simulated nodes need no heartbeat to stay alive
-WAKE_S = 1.0  # how often held work is offered again when nothing else happens: as the live coordinator does
 ENDS, HAPPENS, ARRIVES, WAKES = range(4)  # the order of what falls on one moment
+KINDS = {int(kind): kind for kind in Kind}
 CHUNK = 8192  # jobs turned from columns into values at a time
 LIMITS = Limits(
     heartbeat_s=NEVER_S, lease_s=10 * NEVER_S, open_jobs=10**15, offered_a_turn=4096
@@ -62,7 +62,7 @@ class Run:
             salt=0, seed=seed, next_job=0, next_epoch=1, next_turn=0, strategy=strategy, orders="", facts=[],
             submissions=[], open_jobs=set(), keyframe=None, turns=[],
         )  # fmt: skip
-        self._coordinator = Coordinator(opened, self._market.known(0.0), LIMITS, self._find, 0.0)
+        self._coordinator = Coordinator(opened, self._market.known(0.0), LIMITS, self._find, 0.0, recording=False)
         self._machines = machines(scenario.nodes)
         self._heap: list[tuple[float, int, int, Any]] = []
         self._pushed = 0
@@ -132,7 +132,7 @@ class Run:
                 self._happen(what, at)
             elif what is not None:
                 self._deadline(what, at)
-            elif at == self._wake_at:
+            elif at == self._wake_at:  # no earlier one was set since
                 self._wake_at = inf
                 self._turn(at)
         for index, since in self._down_since.items():
@@ -165,22 +165,29 @@ class Run:
             for epoch in epochs:
                 self._revoked(self._machines[name], epoch, now)
         for job in turn.settled:
-            self._settle(self._numbers[job.number], job.state, now)
-        if coordinator.queue and now + WAKE_S < self._wake_at:
+            row = self._numbers[job.number]
+            if self._state[row] == JobState.PENDING:
+                self._settle(row, job.state, now)
+        if coordinator.queue:
             self._wake(now)
 
     def _wake(self, now: float) -> None:
-        """Held work is looked at again in a second; with nothing else to come, when a price steps or a deadline nears.
+        """Held work is offered again when the coordinator would; with nothing else to come, only when that can help.
 
-        Work that nothing can move any more is left, and counted as failed.
+        That is when the strategy asks for it, a price steps, or a deadline is still ahead. Work that nothing can move
+        any more is left, and counted as failed.
         """
-        if self._heap or self._to_arrive or any(job.submission.before < inf for job in self._coordinator.jobs.values()):
-            at = now + WAKE_S
-        else:
-            at = max(self._market.next_step(now), now + WAKE_S)
-        if at < inf:
+        coordinator = self._coordinator
+        at = coordinator.next_plan
+        idle = not self._to_arrive and not any(machine.running for machine in self._machines.values())
+        if idle and coordinator.placer.again_at == inf and not self._any_deadline():
+            at = max(self._market.next_step(now), at)
+        if at < self._wake_at and at < inf:
             self._wake_at = at
             self._push(at, WAKES, None)
+
+    def _any_deadline(self) -> bool:
+        return any(job.submission.before < inf for job in self._coordinator.jobs.values())
 
     # -- jobs
 
@@ -190,32 +197,40 @@ class Run:
         wishes: dict[tuple[Any, ...], Wishes] = {}
         for first in range(0, len(jobs), CHUNK):
             part = slice(first, first + CHUNK)
-            rows = zip(
-                jobs.arrival_s[part].tolist(), jobs.kind[part].tolist(), jobs.units[part].tolist(),
+            asked = zip(
+                jobs.origin[part].tolist(), _given(jobs.objective_s[part]), _given(jobs.second_usd[part]),
+                jobs.deadline_s[part].tolist(), jobs.keep_in[part].tolist(), jobs.priority[part].tolist(), strict=True,
+            )  # fmt: skip
+            sizes = zip(
                 jobs.context_tokens[part].tolist(), jobs.bytes_in[part].tolist(), jobs.bytes_out[part].tolist(),
-                zip(
-                    jobs.origin[part].tolist(), jobs.objective_s[part].tolist(), jobs.second_usd[part].tolist(),
-                    jobs.deadline_s[part].tolist(), jobs.keep_in[part].tolist(), jobs.priority[part].tolist(),
-                    strict=True,
-                ),
                 strict=True,
             )  # fmt: skip
-            for row, (arrival, kind, units, context, bytes_in, bytes_out, asked) in enumerate(rows, first):
-                wish = wishes.get(asked)
-                if wish is None:  # a nan is never found again, so those of equal jobs are told apart by their text
-                    wish = wishes.setdefault(asked, self._wishes(*asked))
-                work = SizedWork(Kind(kind), (units,), (Sizes(context, bytes_in, bytes_out),))
+            rows = zip(
+                jobs.arrival_s[part].tolist(), jobs.kind[part].tolist(), jobs.units[part].tolist(), sizes, asked,
+                strict=True,
+            )  # fmt: skip
+            for row, (arrival, kind, units, each, asks) in enumerate(rows, first):
+                wish = wishes.get(asks)
+                if wish is None:
+                    wish = wishes[asks] = self._wishes(*asks)
+                work = SizedWork(KINDS[kind], (units,), (Sizes(*each),))
                 yield arrival + asking_s, row, Request(str(row), "", 1, wish, work, b"")
 
     def _wishes(
-        self, origin: int, objective_s: float, second_usd: float, deadline_s: float, keep_in: int, priority: int
+        self,
+        origin: int,
+        objective_s: float | None,
+        second_usd: float | None,
+        deadline_s: float,
+        keep_in: int,
+        priority: int,
     ) -> Wishes:
-        jobs, asked_s = self._scenario.jobs, self._asking_s
+        jobs, asking_s = self._scenario.jobs, self._asking_s
         return Wishes(
             origin=jobs.origins[origin],
-            objective_s=None if isnan(objective_s) else max(objective_s - asked_s, 0.0),
-            second_usd=None if isnan(second_usd) else second_usd,
-            deadline_s=None if deadline_s == inf else max(deadline_s - asked_s, 0.0),
+            objective_s=None if objective_s is None else max(objective_s - asking_s, 0.0),
+            second_usd=second_usd,
+            deadline_s=None if deadline_s == inf else max(deadline_s - asking_s, 0.0),
             priority=priority,
             keep_in=jobs.keep_ins[keep_in],
         )
@@ -255,7 +270,11 @@ class Run:
         done = Report(attempt.epoch, AttemptEvent.DONE, attempt.piece.units, run_us, -1, False)
         self._coordinator.report(machine.name, (done,), now)
         self._begin_next(machine, now)
-        self._turn(now)
+        job = attempt.piece.job
+        if job.settled:
+            self._settle(self._numbers[job.number], job.state, now)
+        if self._coordinator.queue:
+            self._turn(now)
 
     def _begin_next(self, machine: Machine, now: float) -> None:
         running = machine.next(now)
@@ -328,6 +347,11 @@ class Run:
         for running in ran:
             self._keep(machine, running, CUT, now)
         return epochs
+
+
+def _given(column: Floats) -> list[float | None]:
+    """Numbers, and None where there is none."""
+    return [None if value != value else value for value in column.tolist()]
 
 
 def _hits(event: Event, facts: NodeFacts) -> bool:

@@ -57,6 +57,8 @@ def emit(builder: ir.IRBuilder, word: Word, known: dict[Word, Value], constant: 
     match word.operation, values:
         case "add", (x, y):
             known[word] = builder.add(x, y)
+        case "sub", (x, y):
+            known[word] = builder.sub(x, y)
         case "rotr", (x,):
             known[word] = _intrinsic(builder, "fshr", x, x, constant(word.number))
         case "shr", (x,):

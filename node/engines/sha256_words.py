@@ -62,6 +62,8 @@ def apply(operation: str, operands: Sequence[int], number: int) -> int:
     match operation, operands:
         case "add", (x, y):
             return (x + y) & MASK
+        case "sub", (x, y):
+            return (x - y) & MASK
         case "rotr", (x,):
             return (x >> number | x << (32 - number)) & MASK
         case "shr", (x,):
@@ -169,9 +171,10 @@ def rounds(state: Sequence[Word], w: Sequence[Word], first: int = 0, end: int = 
     """6.2.2, step 3, for t from `first` to before `end`: a..h afterwards."""
     a, b, c, d, e, f, g, h = state
     for t in range(first, end):
-        t1 = add(h, Σ1(e), ch(e, f, g), constant(K[t]), w[t])
-        t2 = (Σ0(a), maj(a, b, c))
-        a, b, c, d, e, f, g, h = add(t1, *t2), a, b, c, add(d, t1), e, f, g
+        x = add(d, h, constant(K[t]), w[t])
+        new_e = add(_operation("add", x, ch(e,f,g)) , Σ1(e))
+        y = _operation("sub", add(Σ0(a), maj(a, b, c)), d)
+        a, b, c, d, e, f, g, h = add(new_e, y), a, b, c, new_e, e, f, g
     return a, b, c, d, e, f, g, h
 
 

@@ -70,5 +70,5 @@ class Cheapest:
     def _stays(self, energy: Floats, snapshot: Snapshot, last: int) -> Bools:
         """The nodes at the last node's site that too little is saved by leaving. `energy`: picodollars, by node."""
         sites, _ = snapshot.table.labels("site")
-        here: Bools = sites == sites[last]
-        return here & (energy <= energy.min(initial=inf) + self.hysteresis_usd * COSTS_A_USD)
+        stays: Bools = (sites == sites[last]) & (energy <= energy.min(initial=inf) + self.hysteresis_usd * COSTS_A_USD)
+        return stays

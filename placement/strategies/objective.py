@@ -23,7 +23,17 @@ from placement.cost import Prepared
 from placement.energy import Ints
 from placement.fleet_table import Debits
 from placement.model import Demand, Kind
-from placement.quote import COSTS_A_USD, DEADLINE_SLACK_S, MOMENTS_A_SECOND, One, Quoted, latency_s, quote
+from placement.quote import (
+    COSTS_A_USD,
+    DEADLINE_SLACK_S,
+    MOMENTS_A_SECOND,
+    One,
+    Quoted,
+    expected_s,
+    quote,
+    service_s,
+    waiting_s,
+)
 from placement.strategy import Plan, Rng, Snapshot, State
 
 
@@ -59,7 +69,9 @@ class Objective:
         energy_demand, energy_prepared = energy_alone(demand, prepared)
         energy = quote(energy_demand, energy_prepared, view.load, now)
         one_energy = One(energy_demand, energy_prepared, now)
-        run, wait, expected = latency_s(demand, prepared, view.load, now)
+        run = service_s(demand, prepared)
+        wait = waiting_s(run, view.load, now)
+        expected = expected_s(demand, prepared, view.load, now, np.arange(len(run)))
         deviations, spread = sqrt(self.quantile / (1 - self.quantile)), prepared.spread
         latest = objective_s(demand) + DEADLINE_SLACK_S
         rank = prepared.name_rank

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from placement.fleet_table import Debits
 from placement.choosing import cheapest
+from placement.fleet_table import Debits
 from placement.strategy import Plan, Rng, Snapshot, State
 
 

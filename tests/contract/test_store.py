@@ -85,7 +85,7 @@ def units_accounted(core: Coordinator) -> dict[int, int]:
     return units
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_restored_coordinator_at_every_turn_boundary_equals_the_live_one(
     opened: Callable[[], Store], steps: list[Step]
@@ -103,7 +103,7 @@ def test_restored_coordinator_at_every_turn_boundary_equals_the_live_one(
         store.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_every_unit_of_an_open_job_is_done_or_leased_or_waiting_once(steps: list[Step]) -> None:
     for running in lived(Running(), steps):
@@ -333,7 +333,7 @@ def forget_before(store: SqliteStore, turn: int) -> int:
     return store.forget_turns_before(moment)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_forgetting_turns_never_loses_what_a_restart_needs(
     steps: list[Step], tmp_path_factory: pytest.TempPathFactory

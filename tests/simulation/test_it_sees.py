@@ -21,7 +21,7 @@ from node.agent import Agent
 from placement.model import AttemptState
 from tests.simulation.simulate import judged
 
-SCHEDULES = 60
+SCHEDULES = 300
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -122,6 +122,10 @@ def a_restart_forgets_what_was_covered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restore, "absorb", forgetful)
 
 
+def a_job_is_nowhere_while_its_settlement_is_written(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Coordinator, "settling", lambda self: {})
+
+
 PLANTS: dict[Plant, set[str]] = {
     a_stale_report_counts: {"I4", "I7"},
     a_turn_acts_before_it_is_written: {"I1", "I4", "I11"},
@@ -133,6 +137,7 @@ PLANTS: dict[Plant, set[str]] = {
     a_repeated_key_is_another_job: {"I1", "I2"},
     a_silent_node_keeps_its_work: {"I6"},
     a_restart_forgets_what_was_covered: {"I7"},
+    a_job_is_nowhere_while_its_settlement_is_written: {"a process ended by UnknownName"},
 }
 
 
