@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from math import inf
 from typing import NamedTuple
 
@@ -31,11 +32,14 @@ from coordinator.work import Attempt, Job, Member, Submission, absorb, found_in
 from placement.cost import Preparer, World
 from placement.feasible import Survey
 from placement.fleet_table import NodeTable
-from placement.model import AttemptState, JobState, NodeFacts, NodeState, Shape
+from placement.model import AttemptState, JobState, Kind, NodeFacts, NodeState, Shape
 from placement.strategy import Strategy
 
 SWEEP_S = 0.25  # how often leases are looked at; with slower heartbeats, eight times a beat
 SHAPES_KNOWN = 4096  # for how many shapes it is remembered whether any node could run them
+LEARNED_FROM_US = 100_000  # shorter runs say more about overhead than about speed
+LEARNED_FROM_RUNS = 3
+LEARNED_SHARE = 0.15  # a smaller difference is noise, and every change is a version in the log
 REPLAN_S = 1.0  # held work is offered again at least this often: time alone can change a choice
 
 
@@ -299,7 +303,19 @@ class Coordinator:
                 continue
             event, units_done, nonces, error = judge(attempt, one)
             used = Used(units_done, one.run_us, one.energy_microjoules, one.measured)
+            self._learn(member, attempt, units_done, one.run_us)
             self._close(attempt, event, used, nonces, error, now)
+
+    def _learn(self, member: Member, attempt: Attempt, units_done: int, run_us: int) -> None:
+        """A node's speed is the median of its late runs: one outlier and a slow start do not move it."""
+        if run_us < LEARNED_FROM_US or attempt.piece.job.kind is not Kind.HASH:
+            return
+        member.speeds.append(units_done * 1e6 / run_us)
+        facts = self.table.facts[member.index]
+        speed = sorted(member.speeds)[len(member.speeds) // 2]
+        known = facts.hashes_per_s
+        if len(member.speeds) >= LEARNED_FROM_RUNS and abs(speed - known) > LEARNED_SHARE * known:
+            self.put_facts(replace(facts, hashes_per_s=speed))
 
     def _close(
         self, attempt: Attempt, event: AttemptEvent, used: Used, nonces: tuple[int, ...], reason: str, now: float
@@ -339,12 +355,14 @@ class Coordinator:
 
     def _settle(self, job: Job, event: JobEvent, error: str, now: float) -> None:
         """The end of a job: stop what still runs of it, and write down what it was."""
+        running = self._running(job)
         for attempt in list(job.live.values()):
             name = self.table.names[attempt.node]
             self.members[name].live.pop(attempt.epoch, None)
             self.turn.revoke.setdefault(name, []).append(attempt.epoch)
             attempt.state = attempt_after(attempt.state, AttemptEvent.CANCELLED)
-            ran_s = min(max(now - (attempt.ends_s - attempt.run_s), 0.0), attempt.run_s)
+            began = max(attempt.ends_s - attempt.run_s, attempt.placed_us / 1e6)
+            ran_s = min(max(now - began, 0.0), attempt.run_s) if attempt.epoch in running else 0.0
             why = "another task had the answer" if event is JobEvent.COMPLETED else error
             self._end(attempt, Used(0, int(ran_s * 1e6), -1, False), why, now)
         job.state = job_after(job.state, event)
@@ -362,6 +380,14 @@ class Coordinator:
         job.submission.open -= 1
         if not job.submission.open:
             del self.submissions[job.submission.first]
+
+    def _running(self, job: Job) -> set[int]:
+        """Which live attempts of a job hold a slot, as far as is known here: a node serves its oldest first."""
+        running: set[int] = set()
+        for node in {attempt.node for attempt in job.live.values()}:
+            live = self.members[self.table.names[node]].live
+            running.update(islice(live, self.table.facts[node].slots))
+        return running
 
     # -- time
 

@@ -5,6 +5,7 @@ The working copy of what the store has. Settled jobs leave it.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar, NamedTuple, Protocol
@@ -250,6 +251,9 @@ class Attempt:
         self.units_seen = 0  # what heartbeats told
 
 
+SPEEDS_KEPT = 9
+
+
 @dataclass(slots=True)
 class Member:
     """A node as the coordinator holds it: how it was last heard, and which attempts it has."""
@@ -263,6 +267,7 @@ class Member:
     rtt_s: float | None = None
     running: int = 0
     waiting: int = 0
+    speeds: deque[float] = field(default_factory=lambda: deque(maxlen=SPEEDS_KEPT))  # hashes a second, of late runs
 
 
 def absorb(piece: Piece, state: AttemptState, units_done: int, found: list[Found]) -> Piece | None:

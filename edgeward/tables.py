@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -10,9 +11,24 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeward.errors import sentence
-from edgeward.views import Considered, Job, Move, Node, Placement, Plan, Site, Strategy, Token, WhatIf, Why
+from edgeward.views import (
+    Attempt,
+    Considered,
+    Explained,
+    Job,
+    Move,
+    Node,
+    Placement,
+    Plan,
+    Site,
+    Strategy,
+    Token,
+    WhatIf,
+    Why,
+)
 
 PLAIN_WIDTH = 240  # where no terminal sets one: wide enough that nothing is cut
+ROWS_AT_MOST = 20  # of attempts; more are told by node
 
 
 def text(renderable: RenderableType) -> str:
@@ -78,8 +94,7 @@ def placement_line(placement: Placement) -> str:
         else "no other node could"
     )
     return (
-        f"placed on {placement.node}: {money(bill)}, {duration(placement.expected_ms)}; "
-        f"{second}; {placement.strategy}"
+        f"placed on {placement.node}: {money(bill)}, {duration(placement.expected_ms)}; {second}; {placement.strategy}"
     )
 
 
@@ -181,22 +196,48 @@ def job(job: Job) -> RenderableType:
         *result_lines(job),
         f"submitted {job.submitted_at} from {job.origin or 'the coordinator itself'}, key {job.key}",
     ]
-    if job.attempts:
-        table = _table("attempt on", ">epoch", "state", "placed", ">ran", ">cost", ">energy", "reason")
-        for attempt in job.attempts:
-            receipt = attempt.receipt
-            table.add_row(
-                attempt.node,
-                str(attempt.epoch),
-                _state(attempt.state),
-                _second(attempt.placed_at),
-                duration(receipt.run_ms if receipt else None),
-                money(receipt.cost_usd if receipt else None),
-                energy(receipt.energy_joules if receipt else None),
-                attempt.reason,
-            )
-        lines.append(table)
+    if len(job.attempts) > ROWS_AT_MOST:
+        lines.append(_attempts_by_node(job.attempts))
+    elif job.attempts:
+        lines.append(_attempts(job.attempts))
     return Group(*lines)
+
+
+def _attempts(attempts: Sequence[Attempt]) -> RenderableType:
+    table = _table("attempt on", ">epoch", "state", "placed", ">ran", ">cost", ">energy", "reason")
+    for attempt in attempts:
+        receipt = attempt.receipt
+        table.add_row(
+            attempt.node,
+            str(attempt.epoch),
+            _state(attempt.state),
+            _second(attempt.placed_at),
+            duration(receipt.run_ms if receipt else None),
+            money(receipt.cost_usd if receipt else None),
+            energy(receipt.energy_joules if receipt else None),
+            attempt.reason,
+        )
+    return table
+
+
+def _attempts_by_node(attempts: Sequence[Attempt]) -> RenderableType:
+    """Too many for a row each: what every node did of them. `--json` has all."""
+    table = _table("attempts on", "state", ">how many", ">ran", ">cost", ">energy", "reason")
+    kinds: dict[tuple[str, str, str], list[Attempt]] = {}
+    for attempt in attempts:
+        kinds.setdefault((attempt.node, attempt.state, attempt.reason or ""), []).append(attempt)
+    for (node, state, reason), alike in sorted(kinds.items()):
+        receipts = [attempt.receipt for attempt in alike if attempt.receipt]
+        table.add_row(
+            node,
+            _state(state),
+            f"{len(alike):,}",
+            duration(sum(receipt.run_ms for receipt in receipts)),
+            money(sum(receipt.cost_usd for receipt in receipts)),
+            energy(sum(receipt.energy_joules for receipt in receipts)),
+            reason,
+        )
+    return table
 
 
 def result_lines(job: Job) -> list[str]:
@@ -208,10 +249,10 @@ def result_lines(job: Job) -> list[str]:
             lines.append(f"no nonce meets the target; {job.result.hashes_done:,} were tried")
     if job.receipt is not None:
         receipt = job.receipt
-        took = f"{duration(receipt.total_ms)} (queue {duration(receipt.queue_ms)}, run {duration(receipt.run_ms)})"
+        took = f"after {duration(_milliseconds(job.submitted_at, job.settled_at))}, " if job.settled_at else ""
         lines.append(
-            f"cost {money(receipt.cost_usd)}, {energy(receipt.energy_joules)} ({receipt.energy_source}), {took}, "
-            f"on {', '.join(receipt.nodes) or 'no node'}"
+            f"cost {money(receipt.cost_usd)}, {energy(receipt.energy_joules)} ({receipt.energy_source}), {took}"
+            f"{duration(receipt.run_ms)} of work, on {', '.join(receipt.nodes) or 'no node'}"
         )
     return lines
 
@@ -220,10 +261,24 @@ def why(why: Why) -> RenderableType:
     if not why.placements:
         return f"Job {why.job_id} has not been placed yet; `edgeward job {why.job_id}` says what it waits for."
     parts: list[RenderableType] = []
-    for explained in why.placements:
-        parts.append(placement_prefix(explained.placement) + placement_line(explained.placement))
-        parts.append(considered(explained.considered))
+    for alike in _decided_together(why.placements):
+        first = alike[0]
+        more = f"   ({len(alike)} tasks, this is the first)" if len(alike) > 1 else ""
+        parts.append(placement_prefix(first.placement) + placement_line(first.placement) + more)
+        parts.append(considered(first.considered))
     return Group(*parts)
+
+
+def _decided_together(placements: Sequence[Explained]) -> list[list[Explained]]:
+    """Placements of one moment on one node differ only in their queues: one table serves them."""
+    together: dict[tuple[str, str], list[Explained]] = {}
+    for explained in placements:
+        together.setdefault((explained.placement.at, explained.placement.node), []).append(explained)
+    return list(together.values())
+
+
+def _milliseconds(since: str, until: str) -> float:
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1e3
 
 
 def plan(plan: Plan) -> RenderableType:

@@ -106,10 +106,10 @@ def _assign(assign: pb.Assign) -> Assign:
     columns = (assign.epochs, assign.nonce_starts, assign.nonce_counts, assign.works)
     if len({len(column) for column in columns}) != 1:
         raise Malformed("an assignment whose columns differ in length")
-    shared = [(work.header, work.target, work.find_all) for work in assign.work]
+    shared = [(work.header, work.target, work.find_all, work.priority) for work in assign.work]
     if assign.works and max(assign.works) >= len(shared):
         raise Malformed("an assignment that names work which it does not carry")
-    headers, targets, finds = zip(*shared, strict=True) if shared else ((), (), ())
+    headers, targets, finds, priorities = zip(*shared, strict=True) if shared else ((), (), (), ())
     works = assign.works
     rows = zip(
         assign.epochs,
@@ -118,6 +118,7 @@ def _assign(assign: pb.Assign) -> Assign:
         assign.nonce_starts,
         assign.nonce_counts,
         map(finds.__getitem__, works),
+        map(priorities.__getitem__, works),
         strict=True,
     )
     return Assign(list(starmap(HashTask, rows)))

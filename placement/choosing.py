@@ -32,7 +32,7 @@ class Order(NamedTuple):
     """
 
     first: Floats  # the first part, by node; infinity where the demand may not go
-    then: Callable[[Ints], tuple[Column, ...]]  # the other parts, of some nodes
+    then: tuple[Callable[[Ints], Column], ...]  # the other parts, each of some nodes
     again: Callable[[int, Quoted], Key | None]
 
 
@@ -45,11 +45,11 @@ class Line:
         """`cost`: the quote of every node under `view` as it stands."""
         self._view, self._again = view, order.again
         self._one = One(demand, prepared, now)
-        nodes = np.flatnonzero(order.first < inf)
+        nodes = np.flatnonzero(order.first < inf) if count > 1 else _only(leader(order))
         if count < len(nodes):  # a pick moves no node but the one that is picked: those further back are not needed
             limit = np.partition(order.first[nodes], count - 1)[count - 1]
             nodes = nodes[order.first[nodes] <= limit]
-        parts = (order.first[nodes], *order.then(nodes))
+        parts = (order.first[nodes], *(part(nodes) for part in order.then))
         if count < len(nodes):
             ahead = np.lexsort(parts[::-1])[:count]
             nodes, parts = nodes[ahead], tuple(part[ahead] for part in parts)
@@ -109,13 +109,16 @@ def leader(order: Order) -> int | None:
     if least == inf:
         return None
     nodes = np.flatnonzero(order.first == least)
-    if len(nodes) > 1:
-        ahead = np.arange(len(nodes))
-        for part in order.then(nodes):
-            here = part[ahead]
-            ahead = ahead[here == here.min()]
-        nodes = nodes[ahead]
+    for part in order.then:
+        if len(nodes) == 1:
+            break
+        values = part(nodes)
+        nodes = nodes[values == values.min()]
     return int(nodes[0])
+
+
+def _only(node: int | None) -> Ints:
+    return np.array([] if node is None else [node], dtype=np.int64)
 
 
 def cheapest(demand: Demand, count: int, prepared: Prepared, view: Debits, now: float) -> tuple[list[int], list[float]]:
@@ -128,13 +131,21 @@ def by_cost(demand: Demand, prepared: Prepared, view: Debits, now: float, cost: 
     """The least cost; ties (the same picodollar) go to the earlier expected answer, then to the name."""
     rank = prepared.name_rank
 
-    def then(nodes: Ints) -> tuple[Column, ...]:
-        return np.rint(expected_s(demand, prepared, view.load, now, nodes) * MOMENTS_A_SECOND), rank[nodes]
-
     def again(i: int, quoted: Quoted) -> Key:
         return round(quoted.usd * COSTS_A_USD), round(quoted.expected_s * MOMENTS_A_SECOND), int(rank[i])
 
-    return Order(np.rint(cost * COSTS_A_USD), then, again)
+    return Order(np.rint(cost * COSTS_A_USD), earlier_then_name(demand, prepared, view, now), again)
+
+
+def earlier_then_name(
+    demand: Demand, prepared: Prepared, view: Debits, now: float
+) -> tuple[Callable[[Ints], Column], Callable[[Ints], Column]]:
+    """How ties are broken: by the expected answer (to the nanosecond), then by the name."""
+    load = view.load
+    return (
+        lambda nodes: np.rint(expected_s(demand, prepared, load, now, nodes) * MOMENTS_A_SECOND),
+        lambda nodes: prepared.name_rank[nodes],
+    )
 
 
 def while_free(prepared: Prepared, view: Debits, first: Floats, *others: Column) -> Order:
@@ -145,15 +156,12 @@ def while_free(prepared: Prepared, view: Debits, first: Floats, *others: Column)
     first = np.where(view.load.tasks < prepared.slots, first, inf)
     parts = (*others, prepared.name_rank)
 
-    def then(nodes: Ints) -> tuple[Column, ...]:
-        return tuple(part[nodes] for part in parts)
-
     def again(i: int, quoted: Quoted) -> Key | None:
         if view.load.tasks[i] >= prepared.slots[i]:
             return None
         return tuple(part[i].item() for part in (first, *parts))
 
-    return Order(first, then, again)
+    return Order(first, tuple(part.__getitem__ for part in parts), again)
 
 
 def energy_alone(demand: Demand, prepared: Prepared) -> tuple[Demand, Prepared]:

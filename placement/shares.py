@@ -8,6 +8,7 @@ from typing import Any
 RUNS = 256  # placements in a window that are remembered one by one
 GRAINS = 64  # past that, those of one name within this part of the window are one run
 ROUNDING = 1e-9
+ROUNDING_S = 1e-6  # a moment plus the window, less the window, may not be the moment
 
 Run = list[Any]  # [first moment, last moment, name, tasks]: JSON-like
 
@@ -22,7 +23,7 @@ class Shares:
 
     def __init__(self, runs: list[Run], cap: float, window_s: float, now: float) -> None:
         self._cap, self._window_s, self._now = cap, window_s, now
-        edge = now - window_s
+        self._edge = edge = now - window_s + ROUNDING_S
         self._runs = [run for run in runs if run[1] > edge]
         self._named: dict[str, int] = {}
         self._total = 0
@@ -75,6 +76,5 @@ class Shares:
 
     def changes_at(self) -> float:
         """When the next tasks leave the window, unix seconds; infinity when it is empty."""
-        edge = self._now - self._window_s
-        moments = [moment for first, last, _, _ in self._runs for moment in (first, last) if moment > edge]
+        moments = [moment for first, last, _, _ in self._runs for moment in (first, last) if moment > self._edge]
         return min(moments, default=inf) + self._window_s

@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from placement.choosing import Column, Key, Order, place
+from placement.choosing import Key, Order, place
 from placement.cost import Prepared
 from placement.energy import Floats, Ints
 from placement.fleet_table import Debits
@@ -26,15 +26,18 @@ def place_near(
     wait = waiting_s(service_s(demand, prepared), view.load, now)
     spilled = wait > spill_after_s + NOISE_S
     slots, rank = prepared.slots, prepared.name_rank
+    tasks = view.load.tasks
 
-    def then(nodes: Ints) -> tuple[Column, ...]:
-        over, far, share = spilled[nodes], distance[nodes], view.load.tasks[nodes] / slots[nodes]
-        return (
-            np.where(over, np.rint(wait[nodes] * MOMENTS_A_SECOND), far),
-            np.where(over, far, share),
-            share,
-            rank[nodes],
-        )
+    def loaded(nodes: Ints) -> Floats:
+        share: Floats = tasks[nodes] / slots[nodes]
+        return share
+
+    then = (
+        lambda nodes: np.where(spilled[nodes], np.rint(wait[nodes] * MOMENTS_A_SECOND), distance[nodes]),
+        lambda nodes: np.where(spilled[nodes], distance[nodes], loaded(nodes)),
+        loaded,
+        lambda nodes: rank[nodes],
+    )
 
     def again(i: int, quoted: Quoted) -> Key:
         far, share = float(distance[i]), int(view.load.tasks[i]) / int(slots[i])

@@ -572,21 +572,25 @@ class HashShared(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     FIND_ALL_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     header: _builtins.bytes
     """76 bytes"""
     target: _builtins.bytes
     """32 bytes, big-endian"""
     find_all: _builtins.bool
+    priority: _builtins.int
+    """-100 to 100, the higher first on the node as well"""
     def __init__(
         self,
         *,
         header: _builtins.bytes = ...,
         target: _builtins.bytes = ...,
         find_all: _builtins.bool = ...,
+        priority: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_all", b"find_all", "header", b"header", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["find_all", b"find_all", "header", b"header", "priority", b"priority", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

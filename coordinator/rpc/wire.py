@@ -82,7 +82,7 @@ def assign(attempts: list[Attempt]) -> nodes_pb2.CoordinatorMessage:
     """Tasks for a node, in columns; what many tasks share is told once."""
     message = nodes_pb2.CoordinatorMessage()
     columns = message.assign
-    shared: dict[tuple[bytes, bytes, bool], int] = {}
+    shared: dict[tuple[bytes, bytes, bool, int], int] = {}
     works: list[int] = []
     starts: list[int] = []
     for attempt in attempts:
@@ -90,10 +90,10 @@ def assign(attempts: list[Attempt]) -> nodes_pb2.CoordinatorMessage:
         work, item = piece.job.submission.work, piece.job.item
         if not isinstance(work, HashWork):
             raise TypeError("only searches are dispatched over the wire so far")
-        same = (work.header(item), work.target(item), work.find_all)
+        same = (work.header(item), work.target(item), work.find_all, piece.job.submission.wishes.priority)
         if same not in shared:
             shared[same] = len(shared)
-            columns.work.add(header=same[0], target=same[1], find_all=same[2])
+            columns.work.add(header=same[0], target=same[1], find_all=same[2], priority=same[3])
         works.append(shared[same])
         starts.append(work.start(item) + piece.start)
     columns.works.extend(works)

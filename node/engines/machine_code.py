@@ -6,7 +6,6 @@ generated the code has changed. Here the key is the code. Its overrides hold her
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import stat
@@ -30,7 +29,9 @@ class Processor(NamedTuple):
 
     def flags(self) -> str:
         """For LLVM. What is withheld comes first, as some features bring others along."""
-        return ",".join([*(f"-{each}" for each in sorted(self.withheld)), *(f"+{each}" for each in sorted(self.features))])
+        return ",".join(
+            [*(f"-{each}" for each in sorted(self.withheld)), *(f"+{each}" for each in sorted(self.features))]
+        )
 
 
 def this_processor(environment: Mapping[str, str] = os.environ) -> Processor:
@@ -68,12 +69,6 @@ def compiled(ir: str, processor: Processor, cache: Path | None) -> bytes:
         if kept:
             _write(kept, made)
         return made
-
-
-def assembly(ir: str, processor: Processor) -> str:
-    """What `compiled` compiles to, to read."""
-    text: str = _target_machine(processor).emit_assembly(_parsed(ir))
-    return text
 
 
 class Loaded:

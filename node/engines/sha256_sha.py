@@ -74,6 +74,7 @@ class Streams:
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
+        self.carried: Sequence[Value] = ()
         header = [header_word(index) for index in range(HEADER_WORDS)]
         self._before = midstate(header)
         block = last_block(header, swap(nonce()))
@@ -86,7 +87,9 @@ class Streams:
         wanted = (*self._before, *self._two_rounds, *self._block[0], *self._w16, *self._w20)
         self.table = tuple(dict.fromkeys(each for each in wanted if each.kind is Kind.UNIFORM))
 
-    def step(self, builder: ir.IRBuilder, table: Sequence[Value], first: Value, top: Value) -> Value:
+    def step(
+        self, builder: ir.IRBuilder, table: Sequence[Value], first: Value, top: Value, carried: Sequence[Value]
+    ) -> tuple[Value, list[Value]]:
         vectors = _Vectors(builder, dict(zip(self.table, table, strict=True)))
         e: list[Value] = []
         ahead = [self._stream(vectors, builder.add(first, I32(lane)), e) for lane in range(self.lanes)]
@@ -98,7 +101,7 @@ class Streams:
             word = call(builder, "llvm.bswap.i32", I32, builder.add(each, I32(IV[7])))
             below = builder.zext(builder.icmp_unsigned("<=", word, top), mask_type)
             mask = builder.or_(mask, builder.shl(below, mask_type(lane)))
-        return mask
+        return mask, []
 
     def _stream(self, vectors: _Vectors, number: Value, e: list[Value]) -> Iterator[None]:
         """Emit one nonce's double hash, `yield` by `yield`, and append e after round 60 of the second."""

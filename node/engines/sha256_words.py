@@ -8,6 +8,7 @@ three rounds after them, and all schedule words without the nonce have gone.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -62,8 +63,6 @@ def apply(operation: str, operands: Sequence[int], number: int) -> int:
     match operation, operands:
         case "add", (x, y):
             return (x + y) & MASK
-        case "sub", (x, y):
-            return (x - y) & MASK
         case "rotr", (x,):
             return (x >> number | x << (32 - number)) & MASK
         case "shr", (x,):
@@ -143,11 +142,11 @@ def swap(x: Word) -> Word:
     return _operation("swap", x)
 
 
-def Σ0(x: Word) -> Word:  # noqa: N802 - 4.1.2 of the standard
+def Σ0(x: Word) -> Word:
     return parity(rotr(2, x), rotr(13, x), rotr(22, x))
 
 
-def Σ1(x: Word) -> Word:  # noqa: N802
+def Σ1(x: Word) -> Word:
     return parity(rotr(6, x), rotr(11, x), rotr(25, x))
 
 
@@ -171,10 +170,8 @@ def rounds(state: Sequence[Word], w: Sequence[Word], first: int = 0, end: int = 
     """6.2.2, step 3, for t from `first` to before `end`: a..h afterwards."""
     a, b, c, d, e, f, g, h = state
     for t in range(first, end):
-        x = add(d, h, constant(K[t]), w[t])
-        new_e = add(_operation("add", x, ch(e,f,g)) , Σ1(e))
-        y = _operation("sub", add(Σ0(a), maj(a, b, c)), d)
-        a, b, c, d, e, f, g, h = add(new_e, y), a, b, c, new_e, e, f, g
+        t1 = add(h, Σ1(e), ch(e, f, g), constant(K[t]), w[t])
+        a, b, c, d, e, f, g, h = add(Σ0(a), maj(a, b, c), t1), a, b, c, add(d, t1), e, f, g
     return a, b, c, d, e, f, g, h
 
 
@@ -200,13 +197,17 @@ def last_block(header: Sequence[Word], final: Word) -> list[Word]:
     return padded([*header[16:HEADER_WORDS], final], 640)
 
 
-def header_hash_top(header: Sequence[Word], number: Word) -> Word:
-    """The most significant 32 bits of the hash as a number: its digest's last word, bytes swapped.
+def first_hash(header: Sequence[Word], number: Word) -> tuple[Word, ...]:
+    """The digest of the header with this nonce."""
+    return compress(midstate(header), last_block(header, swap(number)))
 
-    H7 = IV7 + h after round 63 = IV7 + e after round 60: the second hash stops there.
+
+def second_hash_top(digest: Sequence[Word]) -> Word:
+    """The most significant 32 bits of the hash as a number: the last word of the digest's digest, bytes swapped.
+
+    H7 = IV7 + h after round 63 = IV7 + e after round 60: this hash stops there.
     """
-    first = compress(midstate(header), last_block(header, swap(number)))
-    e = rounds(constants(IV), schedule(padded(first, 256)), end=61)[4]
+    e = rounds(constants(IV), schedule(padded(digest, 256)), end=61)[4]
     return swap(add(e, constant(IV[7])))
 
 
@@ -250,27 +251,29 @@ def evaluate(results: Sequence[Word], header: Sequence[int], number: int = 0) ->
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A result split by how often its operations run: `once` a call, what of that the lanes read (`table`), `lanes`."""
+    """What the nonces cost: two lists of lane operations that know nothing of each other, and a table for the first.
 
-    once: tuple[Word, ...]
+    `first` makes `digest` of a nonce, `second` makes `top` of the words `carried`, a digest of earlier. Apart, so that a
+    kernel can do both at the same time, for two nonces: one list alone is mostly waiting for its own last result.
+    """
+
     table: tuple[Word, ...]
-    lanes: tuple[Word, ...]
-    result: Word
-
-    @classmethod
-    def of(cls, result: Word) -> "Program":
-        words = tuple(in_order(result))
-        lanes = tuple(each for each in words if each.kind is Kind.LANE)
-        read = dict.fromkeys(each for word in lanes for each in word.operands if each.kind is Kind.UNIFORM)
-        return cls(tuple(each for each in words if each.kind is Kind.UNIFORM), tuple(read), lanes, result)
+    first: tuple[Word, ...]
+    digest: tuple[Word, ...]
+    carried: tuple[Word, ...]
+    second: tuple[Word, ...]
+    top: Word
 
     def counts(self) -> Mapping[str, int]:
-        """How often each operation runs for a lane."""
-        counted: dict[str, int] = {}
-        for word in self.lanes:
-            counted[word.operation] = counted.get(word.operation, 0) + 1
-        return counted
+        """How often each operation runs for a nonce."""
+        return Counter(word.operation for word in (*self.first, *self.second))
 
 
 def header_program() -> Program:
-    return Program.of(header_hash_top([header_word(index) for index in range(HEADER_WORDS)], nonce()))
+    """The double hash of any header."""
+    digest = first_hash([header_word(index) for index in range(HEADER_WORDS)], nonce())
+    first = tuple(each for each in in_order(*digest) if each.kind is Kind.LANE)
+    table = dict.fromkeys(each for word in first for each in word.operands if each.kind is Kind.UNIFORM)
+    carried = tuple(Word(Kind.LANE, "carried", number=index) for index in range(8))
+    top = second_hash_top(carried)
+    return Program(tuple(table), first, digest, carried, tuple(in_order(top)), top)

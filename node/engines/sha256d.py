@@ -5,8 +5,8 @@ little-endian number it must be at most the target. The hash as block explorers 
 reversed.
 
 A `Scan` walks a range in one go and cannot be interrupted; `Searcher` walks it in slices of a few milliseconds, so that
-a stop is honoured and progress is exact whatever the scan. Another kernel is another `Scan`; `scan` here is the
-reference that all agree with.
+a stop is honoured and progress is exact whatever the scan. Another kernel is another `Scan` (`sha256_engines`); `scan`
+here is the reference that all agree with.
 """
 
 import struct
@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 
 NONCES = 2**32
 HEADER_BYTES = 76
-SLICE_S = 0.005
+SLICE_S = 0.003
+_FIRST_SLICE = 1024  # nonces, before anything is known
 _NAP_S = 0.005  # the longest sleep of a braked search that does not look whether it should stop
 _DEBT_S = 0.002  # a shorter sleep would last longer than asked
 
@@ -32,6 +33,9 @@ class Scanned(NamedTuple):
 class Scan(Protocol):
     """Hashes nonces start..start+count-1 (end <= 2^32) of a 76-byte header; without `find_all` the first hit ends
     it.
+
+    It may come back before that, with at least one nonce covered: where so many hits are found that looking at them
+    would take long.
     """
 
     def __call__(self, header: bytes, target: int, start: int, count: int, find_all: bool) -> Scanned: ...
@@ -72,16 +76,15 @@ class Searcher:
         self._max_hashes_per_s = max_hashes_per_s
         self._scan, self._clock, self._sleep = scan, clock, sleep
         self._due = 0.0  # the moment at which all hashes done so far are due under the brake
-        self._slice = 1024
-        self._set_slice(0.0)
+        self._most = max(1, int(max_hashes_per_s * SLICE_S)) if max_hashes_per_s else NONCES
+        self._slice = min(_FIRST_SLICE, self._most)
 
     def calibrate(self, seconds: float = 0.2) -> float:
         """Hashes per second of this slot, brake included, measured by hashing for about `seconds`."""
         header, done, began = bytes(HEADER_BYTES), 0, self._clock()
         while (elapsed := self._clock() - began) < seconds:
-            done += self._scan(header, -1, done % (NONCES // 2), 4096, True).covered
+            done += self._scan_slice(header, 0, done % (NONCES // 2), self._slice, True).covered
         measured = done / elapsed
-        self._set_slice(measured)
         return min(measured, self._max_hashes_per_s) if self._max_hashes_per_s else measured
 
     def search(
@@ -96,14 +99,15 @@ class Searcher:
             raise ValueError(f"a header without its nonce has 76 bytes, not {len(header)}")
         if not 0 <= start < start + count <= NONCES:
             raise ValueError(f"the range of {count} nonces from {start} leaves 0..2^32-1")
-        covered, nonces = 0, tuple[int, ...]()
+        covered, nonces = 0, list[int]()
         while True:
             step = min(self._slice, count - covered)
-            done, hits = self._scan(header, target, start + covered, step, find_all)
-            covered, nonces = covered + done, nonces + hits
+            done, hits = self._scan_slice(header, target, start + covered, step, find_all)
+            covered += done
+            nonces += hits
             stopped = self._brake(done, covered, should_stop)
             if covered == count or stopped or (hits and not find_all) or should_stop(covered):
-                return Scanned(covered, nonces)
+                return Scanned(covered, tuple(nonces))
 
     def _brake(self, done: int, covered: int, should_stop: Callable[[int], bool]) -> bool:
         """Sleep until what was done is due; True if told to stop meanwhile."""
@@ -118,6 +122,12 @@ class Searcher:
             now = self._clock()
         return False
 
-    def _set_slice(self, measured: float) -> None:
-        rate = min(measured or 200_000.0, self._max_hashes_per_s or float("inf"))
-        self._slice = max(1, int(rate * SLICE_S))
+    def _scan_slice(self, header: bytes, target: int, start: int, count: int, find_all: bool) -> Scanned:
+        """Scan, and let the next slice last about SLICE_S: by steps, as one that was interrupted says little."""
+        began = self._clock()
+        scanned = self._scan(header, target, start, count, find_all)
+        elapsed = self._clock() - began
+        if scanned.covered == self._slice and elapsed > 0:
+            wanted = int(self._slice * SLICE_S / elapsed)
+            self._slice = min(max(wanted, self._slice // 2, 1), self._slice * 2, self._most)
+        return scanned

@@ -14,6 +14,7 @@ from node.engines.sha256d import HEADER_BYTES, NONCES
 from node.executor.port import Ended, HashTask, Outcome
 
 _TARGET_BYTES = 32
+_PRIORITIES = 100  # and as many below zero; a byte holds them shifted
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 _COUNT = struct.Struct("=Q")
 
@@ -28,6 +29,7 @@ class QueuedTask(NamedTuple):
     nonce_count: int
     find_all: bool
     handed_us: int
+    priority: int = 0
 
 
 def accept(tasks: Iterable[HashTask], handed_us: int) -> tuple[list[QueuedTask], list[Ended]]:
@@ -37,12 +39,14 @@ def accept(tasks: Iterable[HashTask], handed_us: int) -> tuple[list[QueuedTask],
     """
     fitting, failed = [], []
     for task in tasks:
-        if len(task.header) == HEADER_BYTES and len(task.target) == _TARGET_BYTES and 0 < task.nonce_count <= NONCES:
-            fitting.append(QueuedTask(*task, handed_us))
+        whole = len(task.header) == HEADER_BYTES and len(task.target) == _TARGET_BYTES
+        if whole and 0 < task.nonce_count <= NONCES and abs(task.priority) <= _PRIORITIES:
+            fitting.append(QueuedTask(*task[:6], handed_us, task.priority))
         else:
             sentence = (
                 f"a hash task needs a header of {HEADER_BYTES} bytes, a target of {_TARGET_BYTES} and 1 to 2^32 "
-                f"nonces, not {len(task.header)}, {len(task.target)} and {task.nonce_count}"
+                f"nonces, at a priority of -100 to 100, not {len(task.header)}, {len(task.target)}, "
+                f"{task.nonce_count} and {task.priority}"
             )
             failed.append(Ended(task.epoch, "failed", 0, 0, 0, (), sentence))
     return fitting, failed
@@ -62,12 +66,13 @@ def read_integers(block: bytes) -> "array[int]":
 
 def tasks(rows: Sequence[QueuedTask]) -> bytes:
     """Write tasks that fit."""
-    epochs, headers, targets, starts, counts, find_alls, handed = _turned(rows, 7)
+    epochs, headers, targets, starts, counts, find_alls, handed, priorities = _turned(rows, 8)
     return b"".join(
         (
             _COUNT.pack(len(rows)),
             *map(integers, (epochs, starts, counts, handed)),
             bytes(find_alls),
+            bytes(priority + _PRIORITIES for priority in priorities),
             *headers,
             *targets,
         )
@@ -80,9 +85,10 @@ def read_tasks(block: bytes) -> Iterator[QueuedTask]:
     count = reader.count()
     epochs, starts, counts, handed = (reader.integers(count) for _ in range(4))
     find_alls = map(bool, reader.take(count))
+    priorities = [shifted - _PRIORITIES for shifted in reader.take(count)]
     headers = _pieces(reader.take(count * HEADER_BYTES), HEADER_BYTES)
     targets = _pieces(reader.take(count * _TARGET_BYTES), _TARGET_BYTES)
-    return map(QueuedTask, epochs, headers, targets, starts, counts, find_alls, handed)
+    return map(QueuedTask, epochs, headers, targets, starts, counts, find_alls, handed, priorities)
 
 
 def ended(rows: Sequence[Ended]) -> bytes:

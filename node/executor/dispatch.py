@@ -1,13 +1,13 @@
 """The queue in front of the workers: what waits, who gets it, in what batches. Knows neither Ray nor threads."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from node.executor import columns
 from node.executor.columns import QueuedTask
 from node.executor.port import Ended
+from node.executor.waiting import Waiting
 
 MOST_TASKS = 512  # of one call
 MOST_CALLS = 3  # in flight on one worker: one runs, one is there, one is on its way
@@ -51,7 +51,10 @@ class _Lane:
 
 
 class Dispatcher:
-    """First come first served over several workers. `ended` takes columns; all methods are for the loop's thread."""
+    """First come first served within a priority, over several workers. `ended` takes columns.
+
+    All methods are for the loop's thread.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Dispatcher:
         self._us_per_hash = 1e6 / hashes_per_s
         self._clock, self._hire = clock, hire
         self._on_ended, self._on_progress, self._on_lost = on_ended, on_progress, on_lost
-        self._queue: OrderedDict[int, QueuedTask] = OrderedDict()
+        self._queue = Waiting()
         self._queued_us = 0
         self._until_us = 0
         self._last_call = 0
@@ -78,7 +81,7 @@ class Dispatcher:
     def run(self, tasks: Iterable[QueuedTask]) -> None:
         """Queue tasks and send on what there is room for."""
         for task in tasks:
-            self._queue[task.epoch] = task
+            self._queue.add(task)
             self._queued_us += self._expected_us(task)
         self._pump()
 
@@ -101,7 +104,10 @@ class Dispatcher:
     def stop_all(self) -> None:
         """Stop whatever is held."""
         self.stop(
-            [*self._queue, *(task.epoch for lane in self._lanes for tasks in lane.calls.values() for task in tasks)]
+            [
+                *(task.epoch for task in self._queue),
+                *(task.epoch for lane in self._lanes for tasks in lane.calls.values() for task in tasks),
+            ]
         )
 
     def cancel(self) -> None:
@@ -111,8 +117,7 @@ class Dispatcher:
 
     def _pump(self) -> None:
         if self._queue and self._clock() >= self._until_us:
-            self._release(list(self._queue.values()))
-            self._queue.clear()
+            self._release(self._queue.clear())
             self._queued_us = 0
         while self._queue:
             lane = min(
@@ -127,12 +132,14 @@ class Dispatcher:
         room = min(MOST_BATCH_US, max(LEAST_BATCH_US, self._queued_us // len(self._lanes)))
         taken: list[QueuedTask] = []
         while self._queue and len(taken) < MOST_TASKS:
-            expected = self._expected_us(next(iter(self._queue.values())))
+            task = self._queue.first()
+            expected = self._expected_us(task)
             if taken and expected > room:
                 break
             room -= expected
             self._queued_us -= expected
-            taken.append(self._queue.popitem(last=False)[1])
+            self._queue.remove(task.epoch)
+            taken.append(task)
         return taken
 
     def _send(self, lane: _Lane, tasks: list[QueuedTask]) -> None:
@@ -191,7 +198,7 @@ class Dispatcher:
         self._pump()
 
     def _unqueue(self, epoch: int) -> QueuedTask | None:
-        task = self._queue.pop(epoch, None)
+        task = self._queue.remove(epoch)
         if task:
             self._queued_us -= self._expected_us(task)
         return task

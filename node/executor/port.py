@@ -15,6 +15,7 @@ class HashTask(NamedTuple):
     nonce_start: int
     nonce_count: int
     find_all: bool  # False: the first hit ends it
+    priority: int = 0  # -100 to 100, the higher first
 
 
 class Ended(NamedTuple):

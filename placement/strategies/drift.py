@@ -19,12 +19,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from placement.choosing import Column, Key, Line, Order, energy_alone
+from placement.choosing import Key, Line, Order, earlier_then_name, energy_alone
 from placement.cost import Prepared
-from placement.energy import Ints
 from placement.fleet_table import Debits
 from placement.model import Group
-from placement.quote import COSTS_A_USD, MOMENTS_A_SECOND, One, Quoted, expected_s, quote, service_s, waiting_s
+from placement.quote import COSTS_A_USD, DEADLINE_SLACK_S, MOMENTS_A_SECOND, One, Quoted, quote, service_s, waiting_s
 from placement.strategy import Plan, Rng, Snapshot, State, label
 
 PATIENCE_TASKS_PER_S = 1.0  # by which a backlog grows while work waits, so that a lone task does not wait for ever
@@ -85,7 +84,7 @@ class Drift:
         while line and len(nodes) < count:
             missing = self.v * energy.at(line.node, view.load).usd - (backlog - len(nodes))
             latest = demand.before - one.at(line.node, view.load).expected_s
-            if missing > 0 and latest > now:
+            if missing > DEADLINE_SLACK_S and latest > now + DEADLINE_SLACK_S:
                 return nodes, costs, min(now + missing / PATIENCE_TASKS_PER_S, latest, prepared.first_until)
             i, usd = line.take()
             nodes.append(i)
@@ -98,21 +97,12 @@ class Drift:
         usd = quote(*energy_alone(demand, prepared), view.load, now)
         run = service_s(demand, prepared)
         rank = prepared.name_rank
-        weight = self.v * usd + waiting_s(run, view.load, now) * run
-
-        def then(nodes: Ints) -> tuple[Column, ...]:
-            return np.rint(expected_s(demand, prepared, view.load, now, nodes) * MOMENTS_A_SECOND), rank[nodes]
+        weight = self.v * np.where(cost < inf, usd, 0.0) + waiting_s(run, view.load, now) * run
 
         def again(i: int, quoted: Quoted) -> Key:
             weight = self.v * energy.at(i, view.load).usd + quoted.wait_s * energy.run_s(i)
             return round(weight * COSTS_A_USD), round(quoted.expected_s * MOMENTS_A_SECOND), int(rank[i])
 
-        return Line(
-            demand,
-            group.count,
-            prepared,
-            view,
-            now,
-            cost,
-            Order(np.where(cost < inf, np.rint(weight * COSTS_A_USD), inf), then, again),
-        )
+        first = np.where(cost < inf, np.rint(weight * COSTS_A_USD), inf)
+        order = Order(first, earlier_then_name(demand, prepared, view, now), again)
+        return Line(demand, group.count, prepared, view, now, cost, order)

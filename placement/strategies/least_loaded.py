@@ -50,4 +50,4 @@ def _by_load(prepared: Prepared, view: Debits, cost: Floats) -> Order:
     def again(i: int, quoted: Quoted) -> Key:
         return int(view.load.tasks[i]) / int(slots[i]), int(rank[i])
 
-    return Order(np.where(cost < inf, view.load.tasks / slots, inf), lambda nodes: (rank[nodes],), again)
+    return Order(np.where(cost < inf, view.load.tasks / slots, inf), (lambda nodes: rank[nodes],), again)

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from placement.choosing import Column, Key, Order, energy_alone, place
+from placement.choosing import Column, Key, Order, earlier_then_name, energy_alone, place
 from placement.cost import Prepared
 from placement.energy import Ints
 from placement.fleet_table import Debits
@@ -29,7 +29,6 @@ from placement.quote import (
     MOMENTS_A_SECOND,
     One,
     Quoted,
-    expected_s,
     quote,
     service_s,
     waiting_s,
@@ -71,15 +70,16 @@ class Objective:
         one_energy = One(energy_demand, energy_prepared, now)
         run = service_s(demand, prepared)
         wait = waiting_s(run, view.load, now)
-        expected = expected_s(demand, prepared, view.load, now, np.arange(len(run)))
+        expected = wait + run + prepared.path_s + prepared.s_per_byte * (demand.bytes_in + demand.bytes_out)
         deviations, spread = sqrt(self.quantile / (1 - self.quantile)), prepared.spread
         latest = objective_s(demand) + DEADLINE_SLACK_S
         rank = prepared.name_rank
         misses = expected + deviations * spread * np.sqrt(run * (run + wait)) > latest
 
-        def then(nodes: Ints) -> tuple[Column, ...]:
-            answer = np.rint(expected[nodes] * MOMENTS_A_SECOND)
-            return np.where(misses[nodes], answer, np.rint(energy[nodes] * COSTS_A_USD)), answer, rank[nodes]
+        earlier, by_name = earlier_then_name(demand, prepared, view, now)
+
+        def energy_or_answer(nodes: Ints) -> Column:
+            return np.where(misses[nodes], earlier(nodes), np.rint(energy[nodes] * COSTS_A_USD))
 
         def again(i: int, quoted: Quoted) -> Key:
             answer, run_s = round(quoted.expected_s * MOMENTS_A_SECOND), one_energy.run_s(i)
@@ -88,7 +88,7 @@ class Objective:
                 return 1.0, answer, answer, int(rank[i])
             return 0.0, round(one_energy.at(i, view.load).usd * COSTS_A_USD), answer, int(rank[i])
 
-        order = Order(np.where(cost < inf, misses, inf), then, again)
+        order = Order(np.where(cost < inf, misses, inf), (energy_or_answer, earlier, by_name), again)
         return place(demand, count, prepared, view, now, cost, order)
 
 

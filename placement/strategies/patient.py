@@ -20,13 +20,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from placement.choosing import Column, Key, Line, Order, cheapest, energy_alone
+from placement.choosing import Key, Line, Order, cheapest, earlier_then_name, energy_alone
 from placement.cost import Prepared
 from placement.energy import JOULES_PER_KWH, Floats, Ints
 from placement.fleet_table import Debits
 from placement.hours import TIE_S, Hour, best_hour
 from placement.model import Demand
-from placement.quote import COSTS_A_USD, MOMENTS_A_SECOND, One, Quoted, expected_s, quote, service_s
+from placement.quote import COSTS_A_USD, MOMENTS_A_SECOND, One, Quoted, quote, service_s
 from placement.strategy import Plan, Rng, Snapshot, State
 
 
@@ -91,31 +91,29 @@ class _Waiting:
         cost = quote(demand, prepared, view.load, now)
         usd = quote(bare, self._energy_only, view.load, now)
         self._promptly = Line(demand, count, prepared, view, now, cost, self._by_energy(prepared, usd, cost))
-        self._unseen = self._bounds(np.where(cost < inf, usd, -inf), service_s(demand, prepared))
+        self._bound, self._unseen = self._bounds(np.where(cost < inf, usd, -inf), service_s(demand, prepared))
+        self._looked = 0  # at so many of them
+        self._known: dict[tuple[float, ...], Hour | None] = {}  # of nodes that are in every respect alike
         self._seen: dict[int, int] = {}  # how often a node's best hour was looked up: older ones are void
         self._hours: list[tuple[int, int, int, int, int, Hour]] = []
 
     def _by_energy(self, prepared: Prepared, usd: Floats, cost: Floats) -> Order:
-        def then(nodes: Ints) -> tuple[Column, ...]:
-            answer = expected_s(self._demand, prepared, self._view.load, self._now, nodes)
-            return np.rint(answer * MOMENTS_A_SECOND), self._rank[nodes]
-
         def again(i: int, quoted: Quoted) -> Key:
             usd = self._energy.at(i, self._view.load).usd
             return round(usd * COSTS_A_USD), round(quoted.expected_s * MOMENTS_A_SECOND), int(self._rank[i])
 
+        then = earlier_then_name(self._demand, prepared, self._view, self._now)
         return Order(np.where(cost < inf, np.rint(usd * COSTS_A_USD), inf), then, again)
 
-    def _bounds(self, usd: Floats, run: Floats) -> list[tuple[float, int]]:
-        """What energy costs at the least price until the deadline, where that is below the cost now; the least last."""
+    def _bounds(self, usd: Floats, run: Floats) -> tuple[Floats, Ints]:
+        """What energy costs at the least price until the deadline, rising, and the nodes where that saves anything."""
         zone = self._energy_only.price_zone
         on = np.flatnonzero((usd > -inf) & (zone >= 0))
         least = self._energy_only.world.prices.least(self._now, self._demand.before)
         bound = least[zone[on]] * run[on] * self._energy_only.watts[on] / JOULES_PER_KWH
-        saves = usd[on] - bound > 1.0 / COSTS_A_USD
-        on, bound = on[saves], bound[saves]
-        backward = np.argsort(-bound, kind="stable")
-        return list(zip(bound[backward].tolist(), on[backward].tolist(), strict=True))
+        saves = np.flatnonzero(usd[on] - bound > 1.0 / COSTS_A_USD)
+        rising = saves[np.argsort(bound[saves])]
+        return bound[rising], on[rising]
 
     def place(self) -> tuple[list[int], list[float], float]:
         """Nodes and costs of the tasks that should start now, and when the first of the others should, or infinity."""
@@ -144,14 +142,19 @@ class _Waiting:
             while self._hours and self._seen[self._hours[0][3]] != self._hours[0][4]:
                 heappop(self._hours)
             least = min(self._hours[0][5].usd, promptly_usd) if self._hours else promptly_usd
-            if not self._unseen or self._unseen[-1][0] > least:
+            if self._looked == len(self._unseen) or self._bound[self._looked] > least:
                 break
-            self._look(self._unseen.pop()[1])
+            self._look(int(self._unseen[self._looked]))
+            self._looked += 1
         if not self._hours:
             return None
         _, _, _, i, _, hour = self._hours[0]
         saving_usd = promptly_usd - hour.usd
-        if saving_usd <= self._tie_usd(i) or saving_usd < self._saving_usd - 1.0 / COSTS_A_USD:
+        if (
+            hour.start <= self._now
+            or saving_usd <= self._tie_usd(i)
+            or saving_usd < self._saving_usd - 1.0 / COSTS_A_USD
+        ):
             return None
         return i, hour
 
@@ -161,10 +164,18 @@ class _Waiting:
     def _look(self, i: int) -> None:
         """Look up the best hour at a node, as it now stands."""
         self._seen[i] = self._seen.get(i, -1) + 1
-        quoted, run_s = self._one.at(i, self._view.load), self._one.run_s(i)
+        quoted = self._one.at(i, self._view.load)
         rest_s = quoted.expected_s - quoted.wait_s
-        earliest, latest = self._now + quoted.wait_s, self._demand.before - rest_s
-        hour = best_hour(self._energy_only, i, run_s, earliest, latest, self._reserved.get(i, ()), self._tie_usd(i))
+        hour = self._best_hour(i, self._now + quoted.wait_s, self._demand.before - rest_s)
         if hour is not None:
             usd, answer = round(hour.usd * COSTS_A_USD), round((hour.start + rest_s) * MOMENTS_A_SECOND)
             heappush(self._hours, (usd, answer, int(self._rank[i]), i, self._seen[i], hour))
+
+    def _best_hour(self, i: int, earliest: float, latest: float) -> Hour | None:
+        energy, run_s, reserved = self._energy_only, self._one.run_s(i), self._reserved.get(i)
+        if reserved:
+            return best_hour(energy, i, run_s, earliest, latest, reserved, self._tie_usd(i))
+        alike = (float(energy.price_zone[i]), float(energy.watts[i]), run_s, earliest, latest)
+        if alike not in self._known:
+            self._known[alike] = best_hour(energy, i, run_s, earliest, latest, (), self._tie_usd(i))
+        return self._known[alike]

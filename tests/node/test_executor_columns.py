@@ -12,7 +12,7 @@ from node.executor.port import Ended, HashTask, Outcome
 
 words = st.integers(0, 2**64 - 1)
 header, target = st.binary(min_size=76, max_size=76), st.binary(min_size=32, max_size=32)
-queued = st.builds(QueuedTask, words, header, target, words, words, st.booleans(), words)
+queued = st.builds(QueuedTask, words, header, target, words, words, st.booleans(), words, st.integers(-100, 100))
 ended = st.builds(
     Ended,
     words,
@@ -49,6 +49,6 @@ def test_task_that_no_column_can_hold_fails_alone_with_a_sentence():
         good._replace(epoch=4, nonce_count=0),
     )
     accepted, failed = columns.accept([short, good, wide, empty], handed_us=77)
-    assert accepted == [QueuedTask(*good, 77)]
+    assert accepted == [QueuedTask(*good[:6], 77, good.priority)]
     assert [(end.epoch, end.outcome) for end in failed] == [(2, "failed"), (3, "failed"), (4, "failed")]
-    assert "not 80, 32 and 10" in failed[0].error
+    assert "not 80, 32, 10 and 0" in failed[0].error

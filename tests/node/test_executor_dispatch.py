@@ -82,9 +82,11 @@ class World:
         self.hired.set()
         return self.workers[-1]
 
-    async def hand_in(self, first: int, how_many: int, hashes: int) -> None:
+    async def hand_in(self, first: int, how_many: int, hashes: int, priority: int = 0) -> None:
         epochs = range(first, first + how_many)
-        self.dispatcher.run(QueuedTask(epoch, bytes(76), bytes(32), 0, hashes, False, self.now) for epoch in epochs)
+        self.dispatcher.run(
+            QueuedTask(epoch, bytes(76), bytes(32), 0, hashes, False, self.now, priority) for epoch in epochs
+        )
         await settle()
 
     def ends(self) -> dict[int, str]:
@@ -133,6 +135,16 @@ async def test_long_task_travels_alone_and_nothing_waits_behind_it(two: World):
     assert [worker.batches for worker in two.workers] == [[[1]], [[2]]]
     await two.workers[1].finish_one()
     assert two.workers[1].batches == [[2], [3]]
+
+
+async def test_higher_priority_overtakes_what_waits_and_never_what_runs(one: World):
+    await one.hand_in(1, 3, 5 * SECOND)
+    await one.hand_in(4, 2, 5 * SECOND, priority=10)
+    await one.hand_in(6, 1, 5 * SECOND, priority=-10)
+    worker = one.workers[0]
+    for _ in range(6):
+        await worker.finish_one()
+    assert worker.batches == [[1], [4], [5], [2], [3], [6]]
 
 
 async def test_few_tasks_of_some_milliseconds_are_spread_over_idle_workers(two: World):

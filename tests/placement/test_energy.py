@@ -80,13 +80,10 @@ def test_value_stands_until_its_next_change(curve: Steps, moment: float) -> None
     one = curves({"z": curve})
     moment += curve[0][0]
     until = float(one.next_change(ONLY, moment)[0])
-    later = [step for step, _ in curve[1:] if step > moment]  # the first value holds before, too
-    if until == np.inf:
-        assert not later or later[0] - moment < 1e-6
-    else:
-        assert until > moment
-        assert until == later[0] or (later[0] - moment < 1e-6 and until == later[1])
-        assert at(one, (moment + until) / 2) == at(one, moment)
+    steps = [step for step, _ in curve]
+    assert until > moment
+    assert until in [*steps, np.inf]
+    assert all(at(one, step) == at(one, moment) for step in steps if moment + 1e-6 < step < until)
 
 
 @given(curve=step_curves(-1.0, 1.0))

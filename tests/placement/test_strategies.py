@@ -4,39 +4,14 @@ from __future__ import annotations
 
 from math import inf
 
-import numpy as np
 import pytest
 
-from placement.cost import World, prepare
-from placement.fleet_table import NodeTable
-from placement.model import Demand, Group, Kind, NodeFacts, Shape
-from placement.network import Network
 from placement.strategies.hub import Hub
 from placement.strategies.nearest import Nearest
 from placement.strategies.weighted import Weighted
-from placement.strategy import Snapshot, Strategy, UnknownStrategy, load, names
+from placement.strategy import UnknownStrategy, load, names
 from tests.builders import START, node
-
-NETWORK = Network("Paris", {("Paris", "Oslo"): 30.0, ("Paris", "Rome"): 20.0, ("Oslo", "Rome"): 45.0})
-FROM_OSLO = Demand(Shape(Kind.HASH, "Oslo"), 1000.0)  # 2 s at the ordinary node
-
-
-def at_sites(*facts: NodeFacts, busy: dict[str, int] | None = None) -> NodeTable:
-    """A table with some ordinary tasks of 2 s at the named nodes."""
-    table = NodeTable(facts)
-    for name, tasks in (busy or {}).items():
-        for _ in range(tasks):
-            table.debit(table.index[name], 2.0, START)
-    return table
-
-
-def chosen(strategy: Strategy, table: NodeTable, *groups: tuple[Demand, int]) -> list[list[str]]:
-    """Names of the nodes, by group."""
-    prepared = [prepare(demand.shape, table, World(network=NETWORK), START) for demand, _ in groups]
-    snapshot = Snapshot(START, table, [Group(*group) for group in groups], prepared)
-    plan, _ = strategy.plan(snapshot, strategy.initial(), np.random.default_rng(1))
-    return [[table.names[i] for i in nodes] for nodes in plan.nodes]
-
+from tests.placement.fleets import FROM_OSLO, at_sites, chosen
 
 # -- hub
 

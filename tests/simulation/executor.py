@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from node.engines.sha256d import scan
+from node.engines.sha256d import Scanned, scan
 from node.executor.port import Capability, Ended, HashTask, OnEnded, Outcome
 from tests.simulation.history import History, Mischief, Run
 
@@ -80,7 +80,7 @@ class SimulatedExecutor:
     def _fill(self) -> None:
         while self._queue and len(self._running) < self._slots and self._clock() < self._until_us:
             task, handed_us = self._queue.popleft()
-            found = scan(task.header, int.from_bytes(task.target, "big"), *task[3:])
+            found = _search(task, task.nonce_count)
             timer = self._loop.call_later(found.covered / self._rate, self._finish, task.epoch)
             self._running[task.epoch] = _Running(
                 task, handed_us, self._clock(), self._loop.time(), found.covered, timer
@@ -97,10 +97,10 @@ class SimulatedExecutor:
         one = self._running.pop(epoch)
         one.timer.cancel()
         task, now_s = one.task, self._loop.time()
-        self._history.runs.append(Run(self._node, epoch, *task[1:2], *task[3:5], one.began_s, now_s))
+        run = Run(self._node, epoch, task.header, task.nonce_start, task.nonce_count, one.began_s, now_s)
+        self._history.runs.append(run)
         covered = one.covers if outcome == "done" else self._covered(one)
-        target = int.from_bytes(task.target, "big")
-        nonces = scan(task.header, target, task.nonce_start, covered, task.find_all).nonces if covered else ()
+        nonces = _search(task, covered).nonces
         if covered and self._lies():
             nonces = (*nonces, task.nonce_start + covered - 1)
         ran_us, waited_us = self._clock() - one.began_us, one.began_us - one.handed_us
@@ -119,6 +119,11 @@ class _Running:
     ) -> None:
         self.task, self.handed_us, self.began_us, self.began_s = task, handed_us, began_us, began_s
         self.covers, self.timer = covers, timer  # units after which it ends by itself
+
+
+def _search(task: HashTask, units: int) -> Scanned:
+    """The first `units` of the task."""
+    return scan(task.header, int.from_bytes(task.target, "big"), task.nonce_start, units, task.find_all)
 
 
 def _released(task: HashTask) -> Ended:

@@ -64,16 +64,16 @@ class Process:
     def __init__(self, loop: SimulatedLoop) -> None:
         self.loop = loop
         self.alive = True
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order: a set's would differ from run to run
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = self.loop.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._over)
         return task
 
     def _over(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if self.alive and not task.cancelled() and (error := task.exception()) is not None:
             self.surprised(error)
 
@@ -171,8 +171,8 @@ class CoordinatorProcess(Process):
                 return await method(self.jobs)
 
         task = self.loop.create_task(handle())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda _: self._tasks.pop(task, None))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

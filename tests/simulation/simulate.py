@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from coordinator import turn
 from tests.simulation.check import broken_promises
@@ -14,15 +17,27 @@ from tests.simulation.world import World
 def simulate(seed: int) -> World:
     """A whole run; what was seen is in the world's history and on its disk. Raises what the machines raised."""
     world = World(seed)
-    usual = turn.TURNS_A_KEYFRAME
-    turn.TURNS_A_KEYFRAME = world.rng.choice((4, 30, usual))  # a short run must begin from keyframes as well
-    try:
+    with _alike(world.rng.choice((4, 30, turn.TURNS_A_KEYFRAME))):  # a short run must begin from keyframes as well
         world.run(use, trouble)
-    finally:
-        turn.TURNS_A_KEYFRAME = usual
     if world.loop.faults:
         raise world.loop.faults[0]
     return world
+
+
+@contextmanager
+def _alike(turns_a_keyframe: int) -> Iterator[None]:
+    """What must not differ from run to run: garbage is collected at the end, since a finaliser may have something to do
+    in the world that it leaves."""
+    usual, turn.TURNS_A_KEYFRAME = turn.TURNS_A_KEYFRAME, turns_a_keyframe
+    gc.freeze()  # all that was here before: the collection at the end is then a small one
+    gc.disable()
+    try:
+        yield
+        gc.collect()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        turn.TURNS_A_KEYFRAME = usual
 
 
 def judged(seed: int) -> list[str]:

@@ -46,7 +46,8 @@ def test_any_schedule_of_faults_keeps_every_promise(share: int) -> None:
     run(range(FIRST + share, FIRST + SCHEDULES, SHARES))
 
 
-def test_a_seed_is_a_whole_run_again() -> None:
-    first, second = simulate(7), simulate(7)
+@pytest.mark.parametrize("seed", [7, 11, 71])
+def test_a_seed_is_a_whole_run_again(seed: int) -> None:
+    first, second = simulate(seed), simulate(seed)
     assert first.history == second.history
     assert len(first.history.runs) > 0

@@ -134,7 +134,9 @@ def test_price_event_changes_the_bill_for_its_span_and_is_no_secret_once_begun()
 
 def test_price_event_on_a_negative_price_makes_it_less_negative() -> None:
     event = Event(EventKind.PRICE, at_s=0.0, zone="Z", factor=3.0)
-    of = scenario([node("a", max_watts=3.6e6, price_zone="Z")], jobs([1.0]), prices={"Z": ([0.0], [-0.1])}, events=[event])
+    of = scenario(
+        [node("a", max_watts=3.6e6, price_zone="Z")], jobs([1.0]), prices={"Z": ([0.0], [-0.1])}, events=[event]
+    )
     assert replayed(of, "weighted").energy_usd[0] == pytest.approx(-0.1 + 2 * 0.1, rel=1e-12)
 
 
