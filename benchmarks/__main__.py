@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import core, end_to_end
+from benchmarks import core, end_to_end, simulator
 from benchmarks.report import show
 
-BENCHMARKS = {"core": core.run, "end-to-end": end_to_end.run}
+BENCHMARKS = {"core": core.run, "end-to-end": end_to_end.run, "simulator": simulator.run}
 
 
 def main() -> None:

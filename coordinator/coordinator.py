@@ -93,6 +93,7 @@ class Coordinator:
         self._sweep_s = max(SWEEP_S, limits.heartbeat_s / 8)
         self.next_plan = now  # when held work is offered again even if nothing happens
         self._moved = True  # something happened since all that is held was held
+        self._freed = True  # and it was more than that more work came
         self.turn = Turn(opened.next_turn, int(now * 1e6))
         self.preparer = Preparer(self.table, world)
         self.placer = Placer(self.table, self.preparer, strategies, opened, limits, recording=recording)
@@ -172,7 +173,7 @@ class Coordinator:
         self.placer.find(name)
         self.placer.live = name
         self.turn.strategy = name
-        self._moved = True
+        self._moved = self._freed = True
 
     def order(self, orders: Orders) -> None:
         """Put other standing orders in force, for every node at once."""
@@ -193,7 +194,7 @@ class Coordinator:
         self.preparer.world = world
         self.tariffs = Tariffs(self.table, world)
         self.turn.world = world
-        self._moved = True
+        self._moved = self._freed = True
 
     def put_facts(self, facts: NodeFacts) -> int:
         """Register a node or change what is known of it; the turn log keeps every version."""
@@ -204,7 +205,7 @@ class Coordinator:
         index = self.table.put(facts)
         self.facts_version += 1
         self.turn.facts.append((self.facts_version, index, facts))
-        self._moved = True
+        self._moved = self._freed = True
         return index
 
     def restored_facts(self, version: int, facts: NodeFacts) -> int:
@@ -308,9 +309,10 @@ class Coordinator:
 
     def _learn(self, member: Member, attempt: Attempt, units_done: int, run_us: int) -> None:
         """A node's speed is the median of its late runs: one outlier and a slow start do not move it."""
-        if run_us < LEARNED_FROM_US or attempt.piece.job.kind is not Kind.HASH:
-            return
-        member.speeds.append(units_done * 1e6 / run_us)
+        if run_us < LEARNED_FROM_US or not units_done or attempt.piece.job.kind is not Kind.HASH:
+            return  # a run of which nothing counts tells of no speed, least of all of none: that would be no engine
+        job = attempt.piece.job
+        member.speeds.append(job.submission.work.amount(job.item, units_done) * 1e6 / run_us)
         facts = self.table.facts[member.index]
         speed = sorted(member.speeds)[len(member.speeds) // 2]
         known = facts.hashes_per_s
@@ -351,7 +353,7 @@ class Coordinator:
             closing = close(attempt, attempt.state, used, self.table, self.tariffs, self.world, int(now * 1e6))
             count(job, closing, closing.pack(), reason)
         self.table.credit(attempt.node, attempt.run_s, attempt.ends_s, now)
-        self._moved = True
+        self._moved = self._freed = True
 
     def _settle(self, job: Job, event: JobEvent, error: str, now: float) -> None:
         """The end of a job: stop what still runs of it, and write down what it was."""
@@ -402,7 +404,9 @@ class Coordinator:
             for member in self.members.values():
                 self._sweep(member, now)
         if self.queue and (self._moved or now >= self.next_plan):
-            self._moved = self.placer.place(self.queue, self.members, self.turn, now)
+            afresh = self._freed or now >= self.next_plan
+            self._freed = False
+            self._moved = self.placer.place(self.queue, self.members, self.turn, now, afresh=afresh)
             self.next_plan = min(now + REPLAN_S, self.placer.again_at)
 
     def _sweep(self, member: Member, now: float) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 from coordinator.admit import Limits
 from coordinator.lifecycle import JobEvent, job_after
 from coordinator.ports import Decision, Load, OpenState, Turn, task_runs
-from coordinator.queue import Queue, Run
+from coordinator.queue import Line, Offered, Queue, Run
 from coordinator.work import Attempt, Member, Piece
-from placement.cost import Preparer
+from placement.cost import Prepared, Preparer
 from placement.fleet_table import NodeTable
 from placement.model import Demand, Group
-from placement.quote import One
-from placement.strategy import Snapshot, Strategy
+from placement.quote import DEADLINE_SLACK_S, One, service_s
+from placement.strategy import Plan, Snapshot, Strategy
 
 IDLE_RNG = np.random.default_rng(0)  # for strategies that say that they draw nothing
 
@@ -47,6 +47,8 @@ class Placer:
         self._strategies = strategies
         self._limits = limits
         self._recording = recording
+        self._slow: set[Line] = set()  # lines whose first run was held, so that those behind it would be as well
+        self._version = -1  # of the table, when last placed
         self.again_at = inf  # when the last plan wants what it held to be offered again
         self._seed = opened.seed
         self._known: dict[str, Strategy] = {}
@@ -60,29 +62,50 @@ class Placer:
             self._known[name] = self._strategies(name)
         return self._known[name]
 
-    def place(self, queue: Queue, members: dict[str, Member], turn: Turn, now: float) -> bool:
-        """Offer what waits to its strategies and lease what they place; whether anything more could be placed."""
-        offered = queue.window(self._limits.offered_a_turn)
-        if not offered or not len(self._table):
+    def place(self, queue: Queue, members: dict[str, Member], turn: Turn, now: float, *, afresh: bool = True) -> bool:
+        """Offer what waits to its strategies and lease what they place; whether anything more could be placed.
+
+        Not `afresh`: since the last time there is only more work, so lines that stood then still stand.
+        """
+        if not len(self._table):
             return False
+        if self._table.version != self._version:
+            self._version = self._table.version
+            queue.recall()
         turn.first_epoch = turn.first_epoch or self.next_epoch
         if self._recording:
             turn.loads.extend(self._changed_loads())
         self.again_at = inf
-        placed = 0
-        start = 0
+        stand: set[Line] = set() if afresh else set(self._slow)
+        placed, left, probe = 0, self._limits.offered_a_turn, 1
+        while left > 0:
+            offered, cut = queue.window(left, probe, self._slow, stand)
+            if not offered:
+                break
+            taken = self._offer(offered, queue, members, turn, now)
+            placed += taken
+            left -= sum(count for _, count in offered)
+            if not cut:  # all that does not stand was offered
+                break
+            stand.update(run.line for run, _ in offered if run.count)
+            probe *= 2
+        if not placed:  # nothing will be written of this turn: what changed is still to be told
+            self._table.changed.update(load.node for load in turn.loads)
+            turn.loads.clear()
+        queue.forget_used()
+        self._slow &= queue.lines
+        return placed > 0 and bool(queue)
+
+    def _offer(self, offered: Offered, queue: Queue, members: dict[str, Member], turn: Turn, now: float) -> int:
+        placed = start = 0
         while start < len(offered):
             name = offered[start][0].strategy or self.live
             end = start
             while end < len(offered) and (offered[end][0].strategy or self.live) == name:
                 end += 1
-            placed += self._decide(name, offered[start:end], members, turn, now)
+            placed += self._decide(name, offered[start:end], queue, members, turn, now)
             start = end
-        if not placed:  # nothing will be written of this turn: what changed is still to be told
-            self._table.changed.update(load.node for load in turn.loads)
-            turn.loads.clear()
-        queue.forget_used()
-        return placed > 0 and bool(queue)
+        return placed
 
     def _changed_loads(self) -> list[Load]:
         changed, table = sorted(self._table.changed), self._table
@@ -90,7 +113,7 @@ class Placer:
         return [Load(i, *table.queue_of(i)) for i in changed]
 
     def _decide(
-        self, name: str, offered: list[tuple[Run, int]], members: dict[str, Member], turn: Turn, now: float
+        self, name: str, offered: Offered, queue: Queue, members: dict[str, Member], turn: Turn, now: float
     ) -> int:
         strategy = self.find(name)
         merged = _merge(offered)
@@ -103,12 +126,13 @@ class Placer:
         self.again_at = min(self.again_at, plan.again_at)
         first_epoch = self.next_epoch
         pieces: list[Piece] = []
-        for (demand, runs), prep, nodes in zip(merged, prepared, plan.nodes, strict=True):
-            if not nodes:
-                continue
-            taken = _take(runs, len(nodes))
-            pieces.extend(taken)
-            self._lease(taken, nodes, One(demand, prep, now), members, turn, now)
+        for group, (demand, runs), prep, nodes in zip(groups, merged, prepared, plan.nodes, strict=True):
+            if nodes:
+                taken = _take(runs, len(nodes))
+                pieces.extend(taken)
+                self._lease(taken, nodes, One(demand, prep, now), members, turn, now)
+            if len(nodes) < group.count:
+                self._held(strategy, plan, group, [run for run, _ in runs if run.count], prep, queue, now)
         if pieces and self._recording:
             turn.decisions.append(
                 Decision(
@@ -125,6 +149,19 @@ class Placer:
                 )
             )
         return len(pieces)
+
+    def _held(
+        self, strategy: Strategy, plan: Plan, group: Group, runs: list[Run], prep: Prepared, queue: Queue, now: float
+    ) -> None:
+        """Remember of work that was held whether what came after it in its line needs to be offered before it moves."""
+        demand = group.demand
+        if demand.before < inf and _too_late_everywhere(demand, prep, now):
+            for run in runs:
+                queue.set_aside(run)
+        elif plan.again_at == inf and demand.budget_usd == inf:
+            in_order = getattr(strategy, "in_order", strategy.holds)
+            if in_order or (demand.before == inf and not (prep.blocked < inf).any()):
+                self._slow.update(run.line for run in runs)
 
     def _lease(
         self,
@@ -150,6 +187,13 @@ class Placer:
             table.debit(node, run_s, now)
             epoch += 1
         self.next_epoch = epoch
+
+
+def _too_late_everywhere(demand: Demand, prepared: Prepared, now: float) -> bool:
+    """Whether no node, were it idle, could answer before the deadline."""
+    latency = service_s(demand, prepared) + prepared.path_s
+    latency += prepared.s_per_byte * (demand.bytes_in + demand.bytes_out)
+    return now + float(latency.min(initial=inf)) > demand.before + DEADLINE_SLACK_S
 
 
 def _merge(offered: list[tuple[Run, int]]) -> list[tuple[Demand, list[tuple[Run, int]]]]:

@@ -7,25 +7,29 @@ So a job of a thousand tasks costs one entry, and a run becomes one group for th
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Set
+from heapq import merge
+from itertools import chain
 
 from coordinator.work import Job, Piece
-from placement.model import Demand
+from placement.model import Demand, Shape
+
+Line = tuple[str, Shape]  # work of one shape for one strategy ("": the live one)
 
 
 class Run:
     """Equal tasks in order: ready-made pieces, or the pieces that are cut off a job's front as they are taken."""
 
-    __slots__ = ("_grain", "_job", "_pieces", "_withdrawn", "demand", "priority", "seq", "strategy")
+    __slots__ = ("_grain", "_job", "_order", "_pieces", "_withdrawn", "demand", "line", "strategy")
 
     def __init__(
         self, seq: int, demand: Demand, priority: int, strategy: str, pieces: deque[Piece], job: Job | None, grain: int
     ) -> None:
-        self.seq = seq
+        self._order = (-priority, seq)
         self.demand = demand
-        self.priority = priority
         self.strategy = strategy
+        self.line: Line = (strategy, demand.shape)
         self._pieces = pieces
         self._job = job  # whose whole grains are cut as they are taken
         self._grain = grain
@@ -60,28 +64,36 @@ class Run:
         return taken
 
     def __lt__(self, other: Run) -> bool:
-        return (-self.priority, self.seq) < (-other.priority, other.seq)
+        return self._order < other._order
+
+
+Offered = list[tuple[Run, int]]  # with how many of its tasks
 
 
 class Queue:
-    """All runs, by priority and then by arrival."""
+    """All runs, by priority and then by arrival: one line for each shape, so that a line that stands costs nothing."""
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self._lines: dict[Line, deque[Run]] = {}
+        self._aside: list[Run] = []
+        self._aside_most = 1024  # when those that are settled by now are dropped
         self._seq = 0
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
+        return bool(self._lines)
 
     def _next_seq(self) -> int:
         self._seq += 1
         return self._seq
 
     def _insert(self, run: Run) -> None:
-        if not self._runs or self._runs[-1] < run:
-            self._runs.append(run)
+        line = self._lines.get(run.line)
+        if line is None:
+            self._lines[run.line] = deque((run,))
+        elif line[-1] < run:
+            line.append(run)
         else:
-            insort(self._runs, run)
+            insort(line, run)
 
     def add_jobs(self, jobs: list[Job]) -> None:
         """New jobs of one submission: runs of equal whole ones, and a divisible one by its grain and its rest."""
@@ -137,30 +149,63 @@ class Queue:
             None,
             0,
         )
-        insort(self._runs, run)
+        self._insert(run)
 
-    def window(self, tasks: int) -> list[tuple[Run, int]]:
-        """The first runs, with how many of their tasks are offered: `tasks` in all."""
-        offered: list[tuple[Run, int]] = []
-        left, seen = tasks, 0
-        for run in self._runs:
+    @property
+    def lines(self) -> Set[Line]:
+        """Those with anything in them."""
+        return self._lines.keys()
+
+    def window(
+        self, tasks: int, probe: int = 1, slow: Set[Line] = frozenset(), skip: Set[Line] = frozenset()
+    ) -> tuple[Offered, bool]:
+        """The first runs, with how many of their tasks are offered (`tasks` in all), and whether it was cut short.
+
+        Lines in `skip` are left out. Of those in `slow` no more than `probe` runs are offered; where one has more,
+        the window is cut there, so that nobody is overtaken.
+        """
+        offered: Offered = []
+        left, seen = tasks, Counter[Line]()
+        lines = [line for key, line in self._lines.items() if key not in skip]
+        for run in merge(*lines) if len(lines) > 1 else chain(*lines):
             if left <= 0:
                 break
-            seen += 1
             count = min(run.count, left)
-            if count:
-                offered.append((run, count))
-                left -= count
-        if len(offered) < seen:  # forget the runs that are used up
-            self._runs[:seen] = [run for run, _ in offered]
-        return offered
+            if not count:
+                continue
+            if run.line in slow:
+                if seen[run.line] == probe:
+                    return offered, True
+                seen[run.line] += 1
+            offered.append((run, count))
+            left -= count
+        return offered, False
 
     def forget_used(self) -> None:
-        """Drop the runs at the front of which nothing waits any more."""
-        used = 0
-        while used < len(self._runs) and not self._runs[used].count:
-            used += 1
-        del self._runs[:used]
+        """Drop the runs of which nothing waits any more, as far as they stand in front."""
+        for key, line in list(self._lines.items()):
+            while line and not line[0].count:
+                line.popleft()
+            if not line:
+                del self._lines[key]
+
+    def set_aside(self, run: Run) -> None:
+        """Offer a run no more until `recall`: nothing but other nodes could help it. Its deadline goes on."""
+        line = self._lines[run.line]
+        line.remove(run)
+        if not line:
+            del self._lines[run.line]
+        self._aside.append(run)
+        if len(self._aside) >= self._aside_most:
+            self._aside = [run for run in self._aside if run.count]
+            self._aside_most = max(1024, 2 * len(self._aside))
+
+    def recall(self) -> None:
+        """Offer again what was set aside."""
+        aside, self._aside = self._aside, []
+        for run in aside:
+            if run.count:
+                self._insert(run)
 
     def __iter__(self) -> Iterator[Run]:
-        return iter(self._runs)
+        return chain(merge(*self._lines.values()), self._aside)

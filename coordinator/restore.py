@@ -163,6 +163,8 @@ class _Reading:
 
     def _lease(self, decision: turnlog.LoggedDecision, now: float) -> None:
         coordinator = self._coordinator
+        if decision.state is not None:  # as it was before this call: the newest that was kept
+            coordinator.placer.states[decision.strategy] = decision.state
         runs = []
         for group, placed in zip(decision.groups, decision.placed, strict=True):
             run = service_s(group.demand, coordinator.preparer.prepare(group.demand.shape, now)) if placed else None

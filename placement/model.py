@@ -58,6 +58,8 @@ class Path(Enum):
     RELAYED = "relayed"
     DIRECT = "direct"
 
+    __hash__ = object.__hash__  # of the one object that a member is: every memo by shape is looked up with it
+
 
 class RttSource(IntEnum):
     """How a round trip is known, best first."""

@@ -87,7 +87,9 @@ class TurnRecord(_message.Message):
     @_builtins.property
     def load_tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
-    def load_drained_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def load_drained_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """of those with tasks: an idle node's is 0"""
+
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionRecord]: ...
     @_builtins.property

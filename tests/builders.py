@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from coordinator.admit import Limits, Request
 from coordinator.convert import request_from
-from coordinator.coordinator import Coordinator, Report
+from coordinator.coordinator import Coordinator
+from coordinator.judging import Report
 from coordinator.lifecycle import AttemptEvent
 from coordinator.ports import Store, Turn
 from coordinator.restore import keyframe, restored

@@ -5,11 +5,13 @@ The same scenario, seed and version give the same document, byte for byte, on on
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import fsum, sqrt
@@ -83,8 +85,10 @@ def run(
     from the start to the end. `price_x3_frozen` and `price_x3`: the energy cost with that region's price tripled over
     the energy cost as it is, with every placement kept and with the strategy free to react.
     """
+    replay = Run(scenario, strategy, scenario.seed)
     begun = time.perf_counter()
-    outcome = Run(scenario, strategy, scenario.seed).go(told)
+    with _seldom_collecting():
+        outcome = replay.go(told)
     wall_s = time.perf_counter() - begun
     entries = ledger_of(scenario, outcome)
     measures = scorecard(entries)
@@ -92,12 +96,24 @@ def run(
     return Result(strategy, scenario.seed, measures, wall_s, entries if ledger else None)
 
 
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Jobs leave no cycles behind, so looking for some after every few hundred objects is wasted, as it is live."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _with_reruns(scenario: Scenario, strategy: str, measures: Measures) -> None:
     """Complete `blast_radius`, and that of each kind: its region, and its measures in the reruns."""
     reruns: dict[str, tuple[Measures, Measures]] = {}
 
     def again(changed: Scenario) -> Measures:
-        return scorecard(ledger_of(changed, Run(changed, strategy, scenario.seed).go()))
+        with _seldom_collecting():
+            return scorecard(ledger_of(changed, Run(changed, strategy, scenario.seed).go()))
 
     for kind in (None, *sorted(measures["by_kind"])):
         mine = measures if kind is None else measures["by_kind"][kind]

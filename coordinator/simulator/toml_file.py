@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,7 +83,14 @@ class TomlFile:
         if kind == "missing":
             return InvalidConfiguration(f"{self.place(where)} is missing")
         wanted = _WANTED.get(kind, "{msg}").format(msg=error["msg"], **error.get("ctx", {}))
-        return InvalidConfiguration(f"{self.place(where)} = {value!r}: {wanted}")
+        return InvalidConfiguration(f"{self.place(where)} = {_written(value)}: {wanted}")
+
+
+def _written(value: object) -> str:
+    """A value as the file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (date, time)) else repr(value)
 
 
 _WANTED = WANTED | {

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from edgeward.cli import compare, coordinator, fleet, jobs, login, node, placements, strategies, submit, token
+from edgeward.cli import (
+    bench,
+    compare,
+    coordinator,
+    fleet,
+    jobs,
+    login,
+    mining,
+    node,
+    placements,
+    strategies,
+    submit,
+    token,
+)
 from edgeward.cli.command import CoordinatorFlag, CredentialsFlag, Flags, Invocation, JsonFlag, command, examples
 from edgeward.cli.output import print_json, print_line
 
@@ -39,7 +52,7 @@ def everywhere(
     context.obj = Flags(coordinator, credentials, json, open_client=context.obj)
 
 
-for noun in (compare, coordinator, node, submit, jobs, placements, fleet, strategies, token, login):
+for noun in (bench, compare, coordinator, node, submit, jobs, placements, fleet, strategies, token, login, mining):
     noun.register(app)
 
 

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llvmlite
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import llvmlite.binding as llvm
 
 _ENTIRELY = (("avx", "avx"), ("avx2", "avx512"), ("avx512f", "avx512"))  # without the first, none of the second
 
 
 class Processor(NamedTuple):
-    """What code may be made for: LLVM's name of it, and its names of the features that may be used."""
+    """What code may be made for: LLVM's name of it, and its names of features that may and may not be used."""
 
     name: str
     features: frozenset[str]
     withheld: frozenset[str]
 
     def flags(self) -> str:
-        """For LLVM. What is withheld comes first, as some features bring others along."""
+        """For LLVM."""
         return ",".join(
             [*(f"-{each}" for each in sorted(self.withheld)), *(f"+{each}" for each in sorted(self.features))]
         )
@@ -50,9 +50,9 @@ def this_processor(environment: Mapping[str, str] = os.environ) -> Processor:
     for missing, prefix in _ENTIRELY:
         if missing not in allowed:
             allowed = {each for each in allowed if not each.startswith(prefix)}
-    return Processor(
-        llvm.get_host_cpu_name() if name in ("host", "") else name, frozenset(allowed), frozenset(known) - allowed
-    )
+    if allowed != has:  # a processor's name would bring along what is hidden; to forbid what every one has ends LLVM
+        return Processor("generic", frozenset(allowed), frozenset())
+    return Processor(llvm.get_host_cpu_name() if name in ("host", "") else name, frozenset(has), frozenset(known) - has)
 
 
 def compiled(ir: str, processor: Processor, cache: Path | None) -> bytes:

@@ -1,7 +1,7 @@
 """The engines for double SHA-256 that this machine has, and which of them is fastest here and now.
 
-`hashlib` is always there. The others are kernels made for this processor by the compiler that numba brings; without it,
-or where one does not compile or does not find the genesis block, there is one engine fewer and no error.
+`hashlib` is always there. The others are kernels made for this processor by LLVM (llvmlite, the compiler inside numba);
+without it, or where one does not compile or does not find the genesis block, there is one engine fewer and no error.
 """
 
 import ctypes
@@ -115,7 +115,7 @@ def fastest() -> Engine:
 def rate(engine: Engine, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Hashes a second, measured for about so long."""
     done, began = 0, clock()
-    step = 16384 if engine is not HASHLIB else 256
+    step = 65536 if engine is not HASHLIB else 256
     while (elapsed := clock() - began) < seconds or not done:
         done += engine.scan(_GENESIS, 0, done, step, True).covered
     return done / elapsed

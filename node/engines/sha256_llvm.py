@@ -14,7 +14,7 @@ else and never blocks.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 
 from node.engines.sha256_words import Kind, Word, header_program, in_order
 
@@ -31,22 +31,23 @@ class Step(Protocol):
     the nonces of the step before: so it can do the first hash of some and the second hash of others at once.
     """
 
-    lanes: int
-    table: Sequence[Word]
-    carried: Sequence[Value]  # their types
+    @property
+    def lanes(self) -> int: ...
+
+    @property
+    def table(self) -> Sequence[Word]: ...
+
+    @property
+    def carried(self) -> Sequence[Value]:
+        """Their types."""
 
     def step(
         self, builder: ir.IRBuilder, table: Sequence[Value], first: Value, top: Value, carried: Sequence[Value]
     ) -> tuple[Value, list[Value]]:
-        """Emit it for nonces from `first`: a mask, an integer of `lanes` bits, the first nonce's lowest; what to carry."""
+        """Emit it for nonces from `first`.
 
-
-def zipped(*lists: Sequence[Word]) -> Iterator[Word]:
-    """One of each in turn, as far as they go, evenly."""
-    longest = max(map(len, lists))
-    for index in range(longest):
-        for each in lists:
-            yield from each[index * len(each) // longest : (index + 1) * len(each) // longest]
+        Returns a mask, an integer of `lanes` bits with the first nonce's lowest, and what to carry.
+        """
 
 
 class Lanes:

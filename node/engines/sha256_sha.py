@@ -1,9 +1,9 @@
 """A step of the search by the processor's SHA-256 instructions: some streams, each a nonce, interleaved.
 
-`sha256rnds2` does two rounds but its answer is late, so a single stream would leave the unit idle most of the time; four
-fill it. The instructions keep a..h in two vectors, `abef` = (f, e, b, a) and `cdgh` = (h, g, d, c), lowest lane first,
-and the schedule in fours, W4i..W4i+3. What of the schedule is constant or depends on the header alone is folded here,
-with the words of `sha256_words`.
+`sha256rnds2` does two rounds but its answer is late, so a single stream would leave the unit idle most of the time;
+four fill it. The instructions keep a..h in two vectors, `abef` = (f, e, b, a) and `cdgh` = (h, g, d, c), lowest lane
+first, and the schedule in fours, W4i..W4i+3. What of the schedule is constant or depends on the header alone is folded
+here, with the words of `sha256_words`.
 
 **Only for a processor that has them:** LLVM ends the whole process when it must emit these for one that has not.
 """
@@ -11,7 +11,7 @@ with the words of `sha256_words`.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 
 from node.engines.sha256_llvm import I32, Value, call
 from node.engines.sha256_words import (
@@ -117,7 +117,7 @@ class Streams:
             state = _two_rounds(vectors, state, w, pair)
             yield
         abef, cdgh = (builder.add(x, y) for x, y in zip(state, before, strict=True))
-        _, second, third, fourth = _fours(padded(constants([0] * 8), 256))
+        third, fourth = _fours(padded(constants([0] * 8), 256))[2:]
         w = [vectors.shuffle(abef, cdgh, 3, 2, 7, 6), vectors.shuffle(abef, cdgh, 1, 0, 5, 4), third, fourth]
         state = _state(vectors, constants(IV))
         for pair in range(31):

@@ -123,11 +123,14 @@ class Searcher:
         return False
 
     def _scan_slice(self, header: bytes, target: int, start: int, count: int, find_all: bool) -> Scanned:
-        """Scan, and let the next slice last about SLICE_S: by steps, as one that was interrupted says little."""
+        """Scan, and let the next slice last about SLICE_S.
+
+        Up fast and down slowly: a slice that took long was mostly interrupted, and shorter ones would not help that.
+        """
         began = self._clock()
         scanned = self._scan(header, target, start, count, find_all)
         elapsed = self._clock() - began
         if scanned.covered == self._slice and elapsed > 0:
             wanted = int(self._slice * SLICE_S / elapsed)
-            self._slice = min(max(wanted, self._slice // 2, 1), self._slice * 2, self._most)
+            self._slice = min(max(wanted, self._slice * 9 // 10, 1), self._slice * 2, self._most)
         return scanned

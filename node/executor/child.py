@@ -125,7 +125,7 @@ class _Service:
 
         brake = self._settings.max_hashes_per_s
         workers = await asyncio.gather(*(hire(brake) for _ in range(self._settings.slots)))
-        hashes_per_s = await workers[0].calibrate()
+        hashes_per_s, engine = await workers[0].calibrate(), await workers[0].engine()
         self._dispatcher = Dispatcher(
             workers,
             hashes_per_s,
@@ -135,7 +135,7 @@ class _Service:
             on_progress=self._tell_progress,
             on_lost=lambda sentence: self._frames.send(Kind.LOST, sentence.encode()),
         )
-        capability = Capability(len(workers), hashes_per_s, "hashlib", *self._isolation())
+        capability = Capability(len(workers), hashes_per_s, engine, *self._isolation())
         self._frames.send(Kind.READY, json.dumps(capability).encode())
 
     def _isolation(self) -> tuple[str, tuple[str, ...]]:

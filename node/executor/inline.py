@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from node.engines.sha256_engines import HASHLIB, Engine
 from node.executor import columns
 from node.executor.dispatch import Dispatcher
 from node.executor.port import Capability, Ended, HashTask, OnEnded, OnLost
@@ -26,10 +27,11 @@ class InlineExecutor:
         on_lost: OnLost | None = None,
         max_hashes_per_s: float = 0.0,
         hashes_per_s: float | None = None,
+        engine: Engine = HASHLIB,
         clock: Callable[[], int] = boottime_us,
     ) -> None:
         """`hashes_per_s`, if given, is believed instead of measured: a test need not wait for it."""
-        self._workers = [_Thread(Slot(max_hashes_per_s, clock)) for _ in range(slots)]
+        self._workers = [_Thread(Slot(max_hashes_per_s, clock, engine)) for _ in range(slots)]
         self._hashes_per_s = hashes_per_s
         self._on_ended, self._clock = on_ended, clock
         self._dispatcher: Dispatcher | None = None
@@ -51,7 +53,7 @@ class InlineExecutor:
             on_progress=self._progress.update,
             on_lost=lambda sentence: None,
         )
-        return Capability(len(self._workers), rate, "hashlib", "inline", ())
+        return Capability(len(self._workers), rate, self._workers[0].slot.engine(), "inline", ())
 
     def run(self, tasks: Sequence[HashTask]) -> None:
         rows, failed = columns.accept(tasks, self._clock())

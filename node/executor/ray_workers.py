@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from node.engines.sha256_engines import fastest
 from node.executor.dispatch import WorkerLost
 from node.executor.slot import Slot, boottime_us
 
@@ -22,7 +23,7 @@ class RaySlot(Slot):
     """A slot in a worker process: `run` has a thread of its own, everything else shares another."""
 
     def __init__(self, max_hashes_per_s: float) -> None:
-        super().__init__(max_hashes_per_s)
+        super().__init__(max_hashes_per_s, engine=fastest())
         sys.setswitchinterval(_SWITCH_S)
 
     def machine(self) -> tuple[str, int]:
@@ -67,6 +68,10 @@ class RayWorker:
     async def progress(self) -> tuple[int, int] | None:
         running: tuple[int, int] | None = await _answer(self._actor.progress.remote())
         return running
+
+    async def engine(self) -> str:
+        """The name of what hashes there."""
+        return str(await _answer(self._actor.engine.remote()))
 
     async def calibrate(self) -> float:
         """Hashes per second of a slot."""

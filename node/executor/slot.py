@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
+from node.engines.sha256_engines import HASHLIB, Engine
 from node.engines.sha256d import Scanned, Searcher
 from node.executor import columns
 from node.executor.columns import QueuedTask
@@ -17,14 +18,21 @@ def boottime_us() -> int:
 class Slot:
     """`run` belongs to one thread; every other method may be called from another while it runs."""
 
-    def __init__(self, max_hashes_per_s: float = 0.0, clock: Callable[[], int] = boottime_us) -> None:
-        self._searcher = Searcher(max_hashes_per_s)
+    def __init__(
+        self, max_hashes_per_s: float = 0.0, clock: Callable[[], int] = boottime_us, engine: Engine = HASHLIB
+    ) -> None:
+        self._searcher = Searcher(max_hashes_per_s, scan=engine.scan)
+        self._engine = engine
         self._clock = clock
         self._ahead_us = 0
         self._until_us = 0
         self._stopped: dict[int, set[int]] = {}  # by call; a call that ended has no entry
         self._last_call = 0
         self._running: tuple[int, int] | None = None
+
+    def engine(self) -> str:
+        """The name of what hashes here."""
+        return self._engine.name
 
     def calibrate(self) -> float:
         """Hashes per second, brake included."""

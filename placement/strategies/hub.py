@@ -37,6 +37,10 @@ class Hub:
     def plan(self, snapshot: Snapshot, state: State, rng: Rng) -> tuple[Plan, State]:
         view, plan = Debits(snapshot.table, snapshot.now), Plan([], [])
         for (demand, count), prepared in zip(snapshot.groups, snapshot.prepared, strict=True):
+            if not ((view.load.tasks < prepared.slots) & (prepared.hub | self.spill)).any():
+                plan.nodes.append([])
+                plan.costs.append([])
+                continue
             cost = quote(demand, prepared, view.load, snapshot.now)
             allowed = (cost < inf) & (prepared.hub | self.spill)
             order = while_free(prepared, view, np.where(allowed, ~prepared.hub, inf), prepared.rtt_s)

@@ -172,7 +172,7 @@ def test_broken_scenario_is_refused_before_anything_runs(scenario: Path, tmp_pat
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real series are not beside this checkout")
 def test_real_hour_of_requests_over_real_prices_and_round_trips(tmp_path: Path) -> None:
-    """An hour of language-model requests from Paris and New York, over a hub in Oregon-like far and edges near."""
+    """An hour of language-model requests from Paris and New York, over a hub far off and edges near."""
     with (DATA / "latency" / "city_rtt_ms.csv").open() as file:
         wanted = {"Paris", "NewYork", "Frankfurt", "SaoPaulo"}
         rows = [row for row in csv.reader(file) if {row[0], row[1]} <= wanted]
@@ -183,8 +183,9 @@ def test_real_hour_of_requests_over_real_prices_and_round_trips(tmp_path: Path) 
              "seine": ("Paris", "edge", "FR", 6)}  # fmt: skip
     (tmp_path / "fleet.toml").write_text(
         "\n".join(
-            f'[[site]]\nname = "{name}"\nregion = "{region}"\noperator = "{name}"\ntier = "{tier}"\nprice_zone = "{zone}"\n'
-            f'[[node]]\nsite = "{name}"\nname = "{name}"\ncount = {count}\nslots = 4\nidle_watts = 300\nmax_watts = 1500\n'
+            f'[[site]]\nname = "{name}"\nregion = "{region}"\noperator = "{name}"\ntier = "{tier}"\n'
+            f'price_zone = "{zone}"\n[[node]]\nsite = "{name}"\nname = "{name}"\ncount = {count}\n'
+            "slots = 4\nidle_watts = 300\nmax_watts = 1500\n"
             "inference = { requests_per_s = 40, prefill_tokens_per_s = 5000, tokens_per_s = 60 }"
             for name, (region, tier, zone, count) in sites.items()
         )

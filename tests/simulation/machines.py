@@ -118,9 +118,17 @@ class Disk(MemoryStore):
         for settled in turn.settlements:
             ended = settlement.unpack(settled.body).attempts
             closings += [one for one in ended if one.ended_us == settled.settled_us]
-        self._history.taken_back.extend(
-            TakenBack(now_s, one.epoch) for one in closings if one.state is not AttemptState.CANCELLED
-        )
+        self._history.taken_back.extend(TakenBack(now_s, one.epoch) for one in closings if not _may_go_on(one))
+
+
+def _may_go_on(closing: Closing) -> bool:
+    """Whether its node may still work on what was closed: until the revocation arrives; or, of what a Hello did not
+    name, when that Hello's stream was given up and the Assign came over the older one: until the next Hello.
+
+    Neither can end in a second count: the epoch is closed.
+    """
+    unnamed = closing.state is AttemptState.RELEASED and not closing.started_us
+    return unnamed or closing.state is AttemptState.CANCELLED
 
 
 class CoordinatorProcess(Process):

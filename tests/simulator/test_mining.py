@@ -1,5 +1,6 @@
 """The coin's arithmetic and the clock of difficulty, against what is published of them."""
 
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_retargets_of_all_headers_follow_the_formula() -> None:
     if not BITCOIN.exists():
         pytest.skip("the series of real difficulty epochs is not beside this checkout")
     table = np.genfromtxt(BITCOIN, delimiter=",", skip_header=1, usecols=(4, 5))
-    for (before, seconds), (after, _) in zip(table[:-1], table[1:], strict=True):
+    for (before, seconds), (after, _) in pairwise(table):
         assert max(mining.retarget(before, seconds), 1.0) == pytest.approx(after, rel=3e-5)
 
 
