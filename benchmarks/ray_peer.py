@@ -32,7 +32,7 @@ def main() -> None:
         _temp_dir=str(place / "r"),
     )
 
-    @ray.remote(num_cpus=0)
+    @ray.remote
     def nothing() -> None:
         return None
 

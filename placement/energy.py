@@ -92,6 +92,14 @@ class Curves:
         times = self._times[self._first[zone] : self._last[zone] + 1]
         return times[np.searchsorted(times, start, "right") : np.searchsorted(times, end, "left")]
 
+    def areas(self, zone: int, moments: Floats) -> Floats:
+        """Area under one zone's curve from its first moment to each of some moments: value times seconds."""
+        first, last = self._first[zone], self._last[zone] + 1
+        times = self._times[first:last]
+        step = np.maximum(times.searchsorted(moments, "right") - 1, 0)
+        area: Floats = self._areas[first:last][step] + self._values[first:last][step] * (moments - times[step])
+        return area
+
     def least(self, start: float, end: float) -> Floats:
         """The least value of every zone from `start` to `end`."""
         zones = np.arange(len(self.zones))

@@ -83,6 +83,7 @@ class NodeTable:
     drained_at: Floats
     clear_at: Floats
     overdue_share: Floats
+    lent: Load  # the load columns, to be read and not written
 
     def __init__(self, facts: Iterable[NodeFacts] = ()) -> None:
         self.version = 0
@@ -119,6 +120,7 @@ class NodeTable:
         n = len(self.facts)
         for name, column in self._columns.items():
             setattr(self, name, column[:n])
+        self.lent = Load(*map(_locked, self.load()))
 
     def put(self, facts: NodeFacts) -> int:
         """Register a node or replace its facts; returns its index."""
@@ -284,7 +286,7 @@ class Debits:
         self._table = table
         self._now = now
         self._drained_at: Floats | None = None
-        self.load = Load(*map(_locked, table.load()))
+        self.load = table.lent
 
     def take(self, i: int, run_s: float) -> None:
         """One more task of `run_s` expected seconds at node `i`, in this view only."""

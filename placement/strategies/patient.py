@@ -120,7 +120,7 @@ class _Waiting:
         nodes: list[int] = []
         costs: list[float] = []
         again_at = inf
-        for _ in range(self._count):
+        for left in range(self._count - 1, -1, -1):
             if not self._promptly:  # one task more is late everywhere
                 break
             better = self._better(self._promptly.key[0] / COSTS_A_USD)
@@ -132,7 +132,7 @@ class _Waiting:
                 i, usd = self._promptly.take()
                 nodes.append(i)
                 costs.append(usd)
-            if i in self._seen:
+            if left and i in self._seen:
                 self._look(i)
         return nodes, costs, again_at
 

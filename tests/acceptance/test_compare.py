@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from coordinator.simulator import runs
 from edgeward.cli import app
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -141,6 +142,16 @@ def test_same_scenario_and_seed_give_the_same_bytes_in_another_process(scenario:
             subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "77"}, stdout=subprocess.DEVNULL)
         written.append((out.read_bytes(), log.read_bytes()))
     assert written[0] == written[1]
+
+
+def test_many_processes_say_what_one_says(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = runs.compare(scenario, ["hub", "weighted"], ledgers=True)
+    monkeypatch.setattr(runs, "ALONE", 0)
+    told: list[tuple[int, int]] = []
+    there = runs.compare(scenario, ["hub", "weighted"], ledgers=True, progress=lambda *at: told.append(at))
+    assert there.document == here.document
+    assert list(there.log()) == list(here.log())
+    assert told and told[-1][1] == 200
 
 
 def test_over_several_seeds_figures_have_intervals(scenario: Path) -> None:

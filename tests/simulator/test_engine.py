@@ -62,6 +62,21 @@ def test_hub_of_many_nodes_is_one_queue() -> None:
     assert set(names(ledger)) == {"h0", "h1"}
 
 
+def test_hub_serves_origins_in_the_order_of_arrival_whatever_their_shape() -> None:
+    arrival, service = poisson(1500, 4.4)  # overloaded: each origin has a line of its own, and they stand
+    origins = [("Paris", "Lyon", "Oslo")[k] for k in stream(7, "origins").integers(0, 3, 1500)]
+    hubs = [node(f"h{k}", hub=True, slots=2) for k in range(2)]
+    ledger = replayed(scenario([*hubs, node("edge")], jobs(arrival, service, origin=origins), rtt_ms=RTT), "hub")
+    assert np.array_equal(ledger.start_s, kiefer_wolfowitz(arrival, service, 4))
+
+
+def test_job_that_no_idle_node_could_answer_in_time_stands_in_nobodys_way() -> None:
+    of = jobs([0.0, 0.1, 0.2], [1.0, 9.0, 1.0], deadline_s=np.array([np.inf, 5.0, np.inf]))
+    ledger = replayed(scenario([node("a", hub=True)], of), "hub")
+    assert ledger.state.tolist() == [JobState.SUCCEEDED, JobState.EXPIRED, JobState.SUCCEEDED]
+    assert ledger.start_s.tolist() == [0.0, 1.0]
+
+
 def erlang_c(servers: int, load: float) -> float:
     offered = servers * load
     last = offered**servers / factorial(servers) / (1 - load)
