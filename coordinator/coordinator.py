@@ -407,7 +407,8 @@ class Coordinator:
             afresh = self._freed or now >= self.next_plan
             self._freed = False
             self._moved = self.placer.place(self.queue, self.members, self.turn, now, afresh=afresh)
-            self.next_plan = min(now + REPLAN_S, self.placer.again_at)
+            again_at = self.placer.again_at  # when the plan itself says so, nothing is gained by asking sooner
+            self.next_plan = again_at if again_at < inf else now + REPLAN_S
 
     def _sweep(self, member: Member, now: float) -> None:
         """A node that was not heard is silent after two beats, and loses its attempts after a lease."""

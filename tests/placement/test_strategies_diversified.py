@@ -109,7 +109,7 @@ def test_diversified_counts_only_what_may_go_there() -> None:
 GAPS = st.lists(st.sampled_from([0.0, 0.5, 3.0, 40.0]), min_size=1, max_size=120)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(gaps=GAPS, cap=st.sampled_from([0.2, 0.25, 0.3, 0.35, 0.5, 1.0]), regions=st.integers(1, 5))
 def test_diversified_never_passes_a_cap(gaps: list[float], cap: float, regions: int) -> None:
     """Counted again from nothing but what was placed: at every placement, over the window before it."""
@@ -161,7 +161,7 @@ def test_diversified_bounds_concentration(cap: float, hhi: float) -> None:
     prices=st.lists(st.integers(1, 50), min_size=5, max_size=5, unique=True),
     cap=st.sampled_from([0.25, 0.3, 0.4, 0.5]),
 )
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_diversified_is_the_linear_programme_for_one_demand(prices: list[int], cap: float) -> None:
     """min sum c x, sum x = 1, 0 <= x <= cap: the cheapest to the cap, then the next, as near as tasks come."""
     table = at_sites(

@@ -133,7 +133,7 @@ def test_patient_does_not_wait_past_a_queue_that_will_not_clear() -> None:
     assert planned(Patient(), table, (within(6), 1), world=market(north=[0.3, 0.2, 0.1, 0.1])).names == [["north"]]
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(
     steps=step_curves(-0.2, 1.0),
     run_s=st.sampled_from([0.25, 3.0, 400.0]),
