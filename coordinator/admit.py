@@ -135,6 +135,8 @@ def grain_for(work: Work, shape: Shape, table: NodeTable, limits: Limits) -> int
 
 def admit(request: Request, first: int, now_us: int, world: World, table: NodeTable, limits: Limits) -> Submission:
     """The submission with everything resolved. Raises `InvalidSubmission`; whether it is refused is asked apart."""
+    if request.count > limits.items_a_submission:
+        raise InvalidSubmission(f"{request.count} items in one submission, the limit is {limits.items_a_submission}")
     check(request)
     wishes = request.wishes
     shape = shape_of(request.work, wishes, world, table)

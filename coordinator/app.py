@@ -266,4 +266,4 @@ async def _announce(app: App) -> None:
         )
         print("On the next machine, within the hour:")
         print(f"  edgeward node --name NAME --join {created.join}", flush=True)
-        print("For another: edgeward token create --role node", flush=True)
+        print(f"For another: edgeward --credentials {app.data / 'admin'} token create --role node", flush=True)

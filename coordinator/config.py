@@ -81,7 +81,7 @@ class Site(Section):
     tier: Literal["hub", "edge"] | None = None
     price_zone: Name | None = None
     """A column of the prices file; instead of `price_usd_per_kwh`."""
-    price_usd_per_kwh: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    price_usd_per_kwh: Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)] | None = None
     """A fixed price; may be negative."""
     carbon_zone: Name | None = None
     """A column of the carbon file; left out, the price zone."""

@@ -284,7 +284,9 @@ class Coordinator:
     def draining(self, name: str, on: bool) -> None:
         """The node asks for no more work, or for work again."""
         member = self.members[name]
-        self.put_facts(replace(self.table.facts[member.index], state=NodeState.DRAINING if on else NodeState.READY))
+        facts = self.table.facts[member.index]
+        if on or facts.state is NodeState.DRAINING:
+            self.put_facts(replace(facts, state=NodeState.DRAINING if on else NodeState.READY))
 
     def disconnected(self, name: str) -> None:
         """The stream broke: a hint. No new work goes there; what it has stays its own until the lease lapses."""

@@ -8,6 +8,8 @@ from coordinator import proof
 from coordinator.lifecycle import AttemptEvent
 from coordinator.work import Attempt, HashWork, Piece
 
+NONCES_AT_MOST = 10_000  # of one task; each is hashed again here
+
 
 class Report(NamedTuple):
     """A node's account of how one attempt ended."""
@@ -41,17 +43,21 @@ def judge(attempt: Attempt, told: Report) -> tuple[AttemptEvent, int, tuple[int,
 
 def _judge_search(piece: Piece, work: HashWork, told: Report) -> tuple[AttemptEvent, int, tuple[int, ...], str]:
     item = piece.job.item
+    nonces = tuple(sorted(set(told.nonces)))
+    if len(nonces) > NONCES_AT_MOST:
+        sentence = f"{len(nonces):,} nonces were found in one task: choose a harder target, {NONCES_AT_MOST:,} are kept"
+        return AttemptEvent.FAILED, 0, (), sentence
     units = min(told.units_done, piece.units)
     first = work.start(item) + piece.start
     header, target = work.header(item), work.target(item)
-    for nonce in told.nonces:
+    for nonce in nonces:
         if not first <= nonce < first + units or not proof.meets(proof.hash_of(header, nonce), target):
             return AttemptEvent.FAILED, 0, (), f"nonce {nonce} was claimed and does not meet the target"
-    hit = told.nonces if work.find_all else told.nonces[:1]
+    hit = nonces if work.find_all else nonces[:1]
     if told.outcome is AttemptEvent.FAILED:
         return AttemptEvent.FAILED, units, hit, told.error or "the node gave no reason"
     if hit and not work.find_all:
-        return AttemptEvent.DONE, min(told.nonces) - first + 1, (min(told.nonces),), ""
+        return AttemptEvent.DONE, nonces[0] - first + 1, nonces[:1], ""
     if told.outcome is AttemptEvent.DONE and units == piece.units:
-        return AttemptEvent.DONE, units, told.nonces, ""
-    return AttemptEvent.RELEASED, units, told.nonces, told.error or "the node gave it back"
+        return AttemptEvent.DONE, units, nonces, ""
+    return AttemptEvent.RELEASED, units, nonces, told.error or "the node gave it back"

@@ -20,6 +20,7 @@ class Outbox:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[object | None] = asyncio.Queue()
         self.closed = False
+        self.wrong: Exception | None = None  # why the peer is at fault, when that ended it
 
     def put(self, message: object) -> None:
         if self.closed:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from math import isfinite
 
 from coordinator.errors import InvalidSubmission
 from placement.model import NodeFacts, NodeState
+
+PRICE_AT_MOST = 1000.0  # USD per kWh, either way: markets have caps far below
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,10 @@ class Orders:
         return replace(facts, curtailed=facts.site in self.curtailed, state=state)
 
     def with_price(self, site: str, price_usd_per_kwh: float) -> Orders:
-        if not isfinite(price_usd_per_kwh):
-            raise InvalidSubmission(f"a price of {price_usd_per_kwh} USD per kWh is no price")
+        if not abs(price_usd_per_kwh) <= PRICE_AT_MOST:  # false for what is no number as well
+            raise InvalidSubmission(
+                f"a price of {price_usd_per_kwh:g} USD per kWh is no price: it lies between -1000 and 1000"
+            )
         return replace(self, prices=self.prices | {site: price_usd_per_kwh})
 
     def with_curtailed(self, site: str, on: bool) -> Orders:

@@ -28,6 +28,7 @@ class WhatIf(NamedTuple):
     others: list[Outcome]
     actual: Outcome
     tasks: int
+    tasks_of: int
 
 
 class Reading:
@@ -42,7 +43,7 @@ class Reading:
         """The row number of a job id. Raises `UnknownName`."""
         number = identity.number(job_id, self._coordinator.salt)
         if number is None or not 0 < number < self._coordinator.next_job:
-            raise UnknownName(f"no job has the id {job_id.hex()}; `edgeward jobs` lists them")
+            raise UnknownName(f"no job has the id {job_id[:16].hex()}; `edgeward jobs` lists them")
         return number
 
     def jobs(self, numbers: Sequence[int], *, attempts: bool = True) -> list[types_pb2.Job]:
@@ -123,7 +124,8 @@ class Reading:
 
     def whatif(self, number: int, names: Sequence[str], find: Callable[[str], Strategy]) -> WhatIf:
         """What strategies would have done with the first tasks of a job. Raises `UnknownName` while it has none."""
-        epochs = self.epochs_of(number)[:WHATIF_TASKS]
+        every = self.epochs_of(number)
+        epochs = every[:WHATIF_TASKS]
         if not epochs:
             raise UnknownName("this job was not placed yet: there is nothing to ask about")
         keyframe, rows = self._store.turns(epochs[0], epochs[-1])
@@ -133,7 +135,7 @@ class Reading:
         others, actual, tasks = outcomes(standings, set(epochs), names, find)
         if not tasks:
             raise UnknownName("the turn log no longer reaches back to this job: see turn_log_days in [limits]")
-        return WhatIf([one for one in others if one.strategy != actual.strategy], actual, tasks)
+        return WhatIf([one for one in others if one.strategy != actual.strategy], actual, tasks, len(every))
 
     def placements(self, epochs: Sequence[int]) -> Iterator[tuple[Explained, types_pb2.Placement]]:
         """Placements as the log shows them."""

@@ -19,6 +19,7 @@ from placement.model import AttemptState, NodeFacts
 
 PICO = 1e12
 MICRO = 1e6
+INT64 = (1 << 63) - 1025  # the largest that a double below 2^63 can be
 PRICE_SOURCES = ("feed", "operator", "declared")
 
 _PACKED = struct.Struct("<QIIBBBxqqqQqqqqqqqqqd")
@@ -68,10 +69,16 @@ CLOSING_BYTES = _PACKED.size
 def count(job: Job, closing: Closing, packed: bytes, reason: str) -> None:
     """Add a closed attempt to what its job keeps, live and in the replay alike."""
     job.closed.append(packed)
-    job.energy_microjoules += closing.energy_microjoules
-    job.cost_picodollars += closing.energy_picodollars + closing.network_picodollars + closing.carbon_picodollars
+    cost = closing.energy_picodollars + closing.network_picodollars + closing.carbon_picodollars
+    job.energy_microjoules = _held(job.energy_microjoules + closing.energy_microjoules)
+    job.cost_picodollars = _held(job.cost_picodollars + cost)
     if reason:
         job.reasons.append((closing.epoch, reason))
+
+
+def _held(value: float) -> int:
+    """A settled figure as an integer of 64 bits. What is past them is absurd, and must not take the process down."""
+    return round(max(-INT64, min(INT64, value)))
 
 
 class Used(NamedTuple):
@@ -163,11 +170,11 @@ def close(
         now_us - run_us if run_us or used.units_done else 0,
         now_us,
         used.units_done,
-        round(joules * MICRO),
-        round(kwh * price * PICO),
-        round(piece.job.submission.work.sizes(piece.job.item).bytes_out * facts.egress_usd_per_gb / 1e9 * PICO),
-        round(grams / 1e3 * world.money.carbon_usd_per_kg * PICO),
-        round(grams * MICRO),
+        _held(joules * MICRO),
+        _held(kwh * price * PICO),
+        _held(piece.job.submission.work.sizes(piece.job.item).bytes_out * facts.egress_usd_per_gb / 1e9 * PICO),
+        _held(grams / 1e3 * world.money.carbon_usd_per_kg * PICO),
+        _held(grams * MICRO),
         total_us - run_us - network_us,
         network_us,
         run_us,

@@ -145,14 +145,15 @@ class TurnLoop:
             if not future.done():
                 future.set_exception(failed)
         while not self._stopping:
-            await asyncio.sleep(RETRY_S)
             try:
-                self.coordinator = self._rebuild(self._clock.now())
+                self.coordinator = self._rebuild(self._clock.now())  # at once: nobody may read what does not count
             except StoreUnavailable as unreadable:
                 self.write_error = str(unreadable)
+                await asyncio.sleep(RETRY_S)
                 continue
             self.coordinator.turn.world = self._world
             self._outlets().reset()
+            await asyncio.sleep(RETRY_S)
             return
 
 

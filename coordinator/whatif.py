@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.explaining import Standing, recompute
-from placement.quote import parts
+from placement.fleet_table import Debits
+from placement.quote import One, parts
 from placement.strategy import Plan, Strategy
 
 
@@ -27,17 +28,23 @@ class Outcome:
     expected_s: float = 0.0  # of the last task
     held: int = 0  # tasks
 
-    def add(self, standing: Standing, plan: Plan, group: int, position: int) -> None:
-        if position >= len(plan.nodes[group]):
-            self.held += 1
-            return
+    def add(self, standing: Standing, plan: Plan, mine: Container[tuple[int, int]], tasks: int) -> None:
+        """Count the tasks at these (group, position)s of a plan, behind everything that the plan put before them."""
         seen = standing.snapshot
-        node = plan.nodes[group][position]
-        every = parts(seen.groups[group].demand, seen.prepared[group], seen.table.load(), seen.now)
-        self.node = self.node or seen.table.names[node]
-        self.cost_usd += plan.costs[group][position]
-        self.energy_usd += float(every.energy_usd[node])
-        self.expected_s = max(self.expected_s, float(every.expected_s[node]))
+        view = Debits(seen.table, seen.now)
+        placed = 0
+        for group, (nodes, costs) in enumerate(zip(plan.nodes, plan.costs, strict=True)):
+            demand, prepared = seen.groups[group].demand, seen.prepared[group]
+            one, every = One(demand, prepared, seen.now), parts(demand, prepared, view.load, seen.now)
+            for position, (node, usd) in enumerate(zip(nodes, costs, strict=True)):
+                if (group, position) in mine:
+                    placed += 1
+                    self.node = self.node or seen.table.names[node]
+                    self.cost_usd += usd
+                    self.energy_usd += float(every.energy_usd[node])
+                    self.expected_s = max(self.expected_s, one.at(node, view.load).expected_s)
+                view.take(node, one.run_s(node))
+        self.held += tasks - placed
 
 
 def outcomes(
@@ -52,7 +59,7 @@ def outcomes(
     actual = Outcome("")
     tasks = 0
     for standing in standings:
-        mine = list(_positions(standing, epochs))
+        mine = set(_positions(standing, epochs))
         if not mine:
             continue
         actual.strategy = standing.decision.strategy
@@ -62,10 +69,9 @@ def outcomes(
             (outcome, strategy.plan(standing.snapshot, strategy.initial(), np.random.default_rng(standing.seed))[0])
             for outcome, strategy in others
         ]
-        for group, position in mine:
-            actual.add(standing, made, group, position)
-            for outcome, plan in plans:
-                outcome.add(standing, plan, group, position)
+        actual.add(standing, made, mine, len(mine))
+        for outcome, plan in plans:
+            outcome.add(standing, plan, mine, len(mine))
     return [outcome for outcome, _ in others], actual, tasks
 
 

@@ -273,19 +273,21 @@ class Member:
 def absorb(piece: Piece, state: AttemptState, units_done: int, found: list[Found]) -> Piece | None:
     """Count what an attempt brought its job, and return what of the task must be placed again, if anything.
 
-    A rest is a new task, since something came of the last one. A task of which nothing came keeps its number, and
-    one more try when the work or its node died under it. The same rule serves the live turn and the replay.
+    A rest is a new task, since something came of the last one; after a failure it keeps the count of tries. A task of
+    which nothing came keeps its number, and has one more try when the work or its node died under it. The same rule
+    serves the live turn and the replay.
     """
     job = piece.job
     job.units_done += units_done
     job.found.extend(found)
+    tried = state in (AttemptState.FAILED, AttemptState.LOST)
     if state is AttemptState.SUCCEEDED or units_done == piece.units:
         return None
     if units_done:
-        rest = Piece(job, job.parts, piece.start + units_done, piece.units - units_done, 0)
+        tries = piece.tries + 1 if state is AttemptState.FAILED else 0
+        rest = Piece(job, job.parts, piece.start + units_done, piece.units - units_done, tries)
         job.parts += 1
         return rest
-    tried = state in (AttemptState.FAILED, AttemptState.LOST)
     return piece._replace(tries=piece.tries + 1) if tried else piece
 
 

@@ -189,13 +189,17 @@ class Client:
     def _flatten(self, open_batches: Callable[[], AsyncIterator[list[T]]]) -> Iterator[T]:
         """One hop between the threads for a batch, not for an item."""
         batches: AsyncIterator[list[T]] | None = None
+        taking: asyncio.Task[object] | None = None
 
         async def take() -> list[T]:
-            nonlocal batches
-            batches = batches or open_batches()
+            nonlocal batches, taking
+            batches, taking = batches or open_batches(), asyncio.current_task()
             return await anext(batches, [])
 
         async def leave() -> None:
+            if taking is not None and not taking.done():  # the caller was interrupted while it waited
+                taking.cancel()
+                await asyncio.wait([taking])
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
 

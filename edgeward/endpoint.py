@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeward.errors import Unauthorised, Unreachable
+from edgeward.errors import InvalidAddress, Unauthorised, Unreachable
 
 DEFAULT_ADDRESS = "127.0.0.1:7370"
 
@@ -75,4 +75,4 @@ def _taken_address(file: Path) -> str | None:
 def _check(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
-        raise Unreachable(f"{address!r} is no address: write HOST:PORT, for example {DEFAULT_ADDRESS}.")
+        raise InvalidAddress(f"{address!r} is no address: write HOST:PORT, for example {DEFAULT_ADDRESS}.")

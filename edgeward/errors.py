@@ -52,6 +52,12 @@ class Unreachable(EdgewardError):
     exit_code = 3
 
 
+class InvalidAddress(Unreachable):
+    """What was given is no address at all."""
+
+    exit_code = 2
+
+
 class TimedOut(EdgewardError, TimeoutError):
     """The time that the caller gave is over; the job goes on."""
 

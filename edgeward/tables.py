@@ -99,8 +99,9 @@ def placement_line(placement: Placement) -> str:
 
 
 def placement_prefix(placement: Placement) -> str:
+    """When, which, and the job's id in full: it is there to be pasted behind `why`."""
     clock = placement.at[11:23]
-    return f"{clock}  {placement.seq:>6}  {short_id(placement.job_id)}  "
+    return f"{clock}  {placement.seq:>6}  {placement.job_id}  "
 
 
 def nodes(nodes: Sequence[Node]) -> RenderableType:
@@ -313,10 +314,21 @@ def _signed(usd: float) -> str:
 
 
 def moves(moves: Sequence[Move]) -> RenderableType:
-    table = _table("job", "from", "to", "cost here", "cost there")
+    """A row for each job and way; `--json` has every task."""
+    together: dict[tuple[str, str, str], list[Move]] = {}
     for each in moves:
-        there = money(each.cost_there_usd)
-        table.add_row(short_id(each.job_id), each.from_node, each.to_node or "waits", money(each.cost_here_usd), there)
+        together.setdefault((each.job_id, each.from_node, each.to_node or "waits"), []).append(each)
+    table = _table("job", "from", "to", ">tasks", ">cost here", ">cost there")
+    for (job_id, here, there), alike in together.items():
+        costs = [each.cost_there_usd for each in alike if each.cost_there_usd is not None]
+        table.add_row(
+            job_id,
+            here,
+            there,
+            f"{len(alike):,}",
+            money(sum(each.cost_here_usd for each in alike)),
+            money(sum(costs) if costs else None),
+        )
     return table
 
 

@@ -255,7 +255,8 @@ class WhatIf:
     job_id: str
     actual: Alternative
     alternatives: list[Alternative]
-    tasks: int
+    tasks: int  # that were asked about, the job's first
+    tasks_of: int
 
     @classmethod
     def of(cls, message: jobs_pb2.WhatIfResponse) -> "WhatIf":
@@ -265,6 +266,7 @@ class WhatIf:
             Alternative(**fields["actual"]),
             [Alternative(**each) for each in fields["alternatives"]],
             fields["tasks"],
+            fields["tasks_of"],
         )
 
     def __str__(self) -> str:

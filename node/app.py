@@ -16,7 +16,7 @@ import structlog
 from node.config import NodeConfig
 from node.executor.port import Executor, OnEnded, OnLost
 from node.executor.ray_executor import RayExecutor
-from node.identity import IdentityConflict, sole_use
+from node.identity import IdentityConflict, remembered, sole_use
 from node.life import DONE, FAILED, Life, MakeExecutor, Over, Ready, Said
 
 
@@ -77,7 +77,7 @@ def run(
     }
     try:
         with sole_use(data):
-            return _watch(Life(data, config, join, flags, make_executor))
+            return _watch(Life(data, config, join, remembered(data, flags), make_executor))
     except IdentityConflict as error:
         return _fail(str(error), FAILED)
     except OSError as error:

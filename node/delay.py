@@ -45,7 +45,8 @@ class DelayProxy:
         self._connections.add(task)
         try:
             # A side that resets or cannot be reached ends the connection; the other learns it by the abort below.
-            with contextlib.suppress(OSError):
+            # Our own end cancels it: asyncio would print that as an error of the connection.
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._forward(reader, writer)
         finally:
             writer.transport.abort()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +42,23 @@ def sole_use(data: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def remembered(data: Path, flags: Mapping[str, object]) -> dict[str, object]:
+    """The flags of this start over those of the starts before it, kept for the next one; None means not given.
+
+    So a node that is started again with its data directory alone is the node that it was. Raises IdentityConflict.
+    """
+    kept = data / "flags.json"
+    try:
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+    except ValueError as error:
+        raise IdentityConflict(f"{kept} cannot be read ({error}): remove it and give the flags again.") from None
+    merged = before | {key: value for key, value in flags.items() if value is not None}
+    fresh = kept.with_suffix(".new")
+    fresh.write_text(json.dumps(merged, indent=1) + "\n")
+    fresh.replace(kept)
+    return {**dict.fromkeys(flags), **merged}
 
 
 def holds_identity(directory: Path) -> bool:

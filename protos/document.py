@@ -180,6 +180,7 @@ def whatif(message: jobs_pb2.WhatIfResponse) -> Document:
         "actual": _alternative(message.actual),
         "alternatives": [_alternative(each) for each in message.alternatives],
         "tasks": message.tasks,
+        "tasks_of": message.tasks_of,
     }
 
 

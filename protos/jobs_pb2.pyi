@@ -715,9 +715,12 @@ class WhatIfResponse(_message.Message):
     ACTUAL_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
+    TASKS_OF_FIELD_NUMBER: _builtins.int
     job_id: _builtins.bytes
     tasks: _builtins.int
-    """of the job that were asked about"""
+    """that were asked about, the first of the job"""
+    tasks_of: _builtins.int
+    """placements that the job has had"""
     @_builtins.property
     def actual(self) -> Global___Alternative: ...
     @_builtins.property
@@ -731,10 +734,11 @@ class WhatIfResponse(_message.Message):
         actual: Global___Alternative | None = ...,
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
         tasks: _builtins.int = ...,
+        tasks_of: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "alternatives", b"alternatives", "job_id", b"job_id", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "alternatives", b"alternatives", "job_id", b"job_id", "tasks", b"tasks", "tasks_of", b"tasks_of"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,7 @@ from coordinator import identity, planning
 from coordinator import live as living
 from coordinator.convert import request_from
 from coordinator.coordinator import Admitted, Coordinator
-from coordinator.errors import InvalidSubmission, KeyConflict, StoreUnavailable, UnknownName
+from coordinator.errors import CoordinatorError, InvalidSubmission, KeyConflict, UnknownName
 from coordinator.explaining import Explained
 from coordinator.live import Live, settled_message
 from coordinator.ports import Store
@@ -103,13 +103,15 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
     ) -> AsyncIterator[pb.SessionResponse]:
         watch = living.Watch()
         answering: set[asyncio.Task[None]] = set()
+        failed: list[Exception] = []
 
         async def answer(request: pb.SessionRequest) -> None:
             try:
                 submitted = await self._submit(request.submit, watch)
                 watch.outbox.put(pb.SessionResponse(request=request.request, submitted=submitted))
-            except StoreUnavailable:
-                watch.outbox.close()  # the client dials again and repeats itself: its keys make that safe
+            except CoordinatorError as error:  # the store, or too much open: the client dials again and repeats itself
+                failed.append(error)
+                watch.outbox.close()
 
         async def read() -> None:
             try:
@@ -119,8 +121,10 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
                     task.add_done_callback(answering.discard)
                 if answering:
                     await asyncio.wait(answering)
+            except Exception as error:  # noqa: BLE001 - raised again where the stream is answered
+                failed.append(error)
             finally:
-                if not watch.numbers:
+                if failed or not watch.numbers:
                     watch.outbox.close()
 
         reader = asyncio.ensure_future(read())
@@ -132,6 +136,8 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
                     yield message  # type: ignore[misc]
                 if reader.done() and not watch.numbers:
                     break
+            if failed:
+                raise failed[0]
         finally:
             reader.cancel()
             self._live.unwatch(watch)
@@ -191,6 +197,8 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
         return pb.GetJobsResponse(jobs=self._reading().jobs(self._visible(request.job_ids)))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        if request.state not in {0, *JobState}:
+            raise InvalidSubmission(f"{request.state} is no state of a job")
         state = JobState(request.state) if request.state else None
         limit = min(request.limit or 50, 10_000)
         return pb.ListJobsResponse(jobs=self._reading().listed(state, self._only(), limit))
@@ -244,6 +252,7 @@ class JobsService(jobs_pb2_grpc.JobsServicer):
             actual=_alternative(answer.actual),
             alternatives=[_alternative(one) for one in answer.others],
             tasks=answer.tasks,
+            tasks_of=answer.tasks_of,
         )
 
     async def Placements(self, request: pb.PlacementsRequest, context: Context) -> AsyncIterator[pb.PlacementsResponse]:

@@ -10,7 +10,7 @@ import grpc
 import structlog
 
 from coordinator.coordinator import Coordinator
-from coordinator.errors import StoreUnavailable
+from coordinator.errors import InvalidFacts, StoreUnavailable
 from coordinator.live import Live, Outbox
 from coordinator.rpc import wire
 from coordinator.rpc.gate import current_identity
@@ -68,6 +68,8 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
             yield self._welcome  # before anything that the turn has put in the outbox
             while (message := await outbox.get()) is not None:
                 yield message  # type: ignore[misc]
+            if outbox.wrong is not None:
+                raise outbox.wrong
             if reader.done():
                 reader.result()
         finally:
@@ -95,8 +97,9 @@ class NodesService(nodes_pb2_grpc.NodesServicer):
             await self._answer(name, message, outbox)
         except StoreUnavailable:
             return  # no acknowledgement: the node says it again
-        except wire.Malformed as wrong:
+        except (wire.Malformed, InvalidFacts) as wrong:
             log.warning("node_malformed", node=name, reason=str(wrong))
+            outbox.wrong = wrong
             outbox.close()
 
     async def _answer(self, name: str, message: nodes_pb2.NodeMessage, outbox: Outbox) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.judging import Report
 from coordinator.lifecycle import AttemptEvent
+from coordinator.orders import PRICE_AT_MOST
 from coordinator.work import Attempt, Found, HashWork
 from placement.model import NodeFacts
 from protos import nodes_pb2, types_pb2
@@ -16,6 +17,9 @@ OUTCOMES = {
     nodes_pb2.OUTCOME_RELEASED: AttemptEvent.RELEASED,
 }
 TEXT_AT_MOST = 256
+SLOTS_AT_MOST = 4096
+WATTS_AT_MOST = 1e7  # of one node
+RATE_AT_MOST = 1e18
 ASSUMED_USD_PER_KWH = 0.15  # of a node that declares no price: a common tariff, so that silence is never the cheapest
 
 
@@ -25,12 +29,19 @@ class Malformed(ValueError):
 
 def facts(message: nodes_pb2.NodeFacts) -> NodeFacts:
     """What a node declares. Raises `Malformed` for what no machine can be."""
-    if not message.name or message.slots < 1:
-        raise Malformed("a node needs a name and at least one slot")
-    if not 0 <= message.idle_watts <= message.max_watts < 1e9:
-        raise Malformed("a node's watts need 0 <= idle <= max")
-    if (message.pue and not 1 <= message.pue < 100) or not 0 <= message.hashes_per_s < 1e18:
-        raise Malformed("a PUE is at least 1, and a rate is not negative")
+    if not message.name or not 1 <= message.slots <= SLOTS_AT_MOST:
+        raise Malformed(f"a node needs a name and 1 to {SLOTS_AT_MOST} slots")
+    for name, value, least, most in (
+        ("idle_watts", message.idle_watts, 0.0, message.max_watts),
+        ("max_watts", message.max_watts, 0.0, WATTS_AT_MOST),
+        ("pue", message.pue or 1.0, 1.0, 10.0),
+        ("price_usd_per_kwh", message.price_usd_per_kwh, -PRICE_AT_MOST, PRICE_AT_MOST),
+        ("hashes_per_s", message.hashes_per_s or 1.0, 1.0, RATE_AT_MOST),
+        ("max_hashes_per_s", message.max_hashes_per_s, 0.0, RATE_AT_MOST),
+        ("extra_delay_ms", message.extra_delay_ms, 0.0, 60_000.0),
+    ):
+        if not least <= value <= most:  # false for what is no number as well
+            raise Malformed(f"{name} of {value:g} is not between {least:g} and {most:g}")
     site = text(message.site) or text(message.name)
     return NodeFacts(
         name=text(message.name),
@@ -46,7 +57,7 @@ def facts(message: nodes_pb2.NodeFacts) -> NodeFacts:
         slots=message.slots,
         keep_private=message.keep_private,
         hashes_per_s=message.hashes_per_s,
-        extra_delay_s=max(message.extra_delay_ms, 0.0) / 1e3,
+        extra_delay_s=message.extra_delay_ms / 1e3,
         max_hashes_per_s=message.max_hashes_per_s,
         energy_measured=message.energy_measured,
     )

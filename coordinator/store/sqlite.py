@@ -31,6 +31,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, strategy: str = "weighted") -> None:
         """Raises `StoreUnavailable` (in use, not a store, disk) and `StoreTooNew`."""
+        path = path.resolve()  # one lock, whatever links lead here
         self.path = path
         self._lock_file = _lock(path)
         try:

@@ -206,7 +206,7 @@ def test_placement_log_reads_well_and_is_one_object_a_line_as_json(
 ) -> None:
     coordinator.placements = [placement(seq) for seq in (7, 8, 1234)]
     lines = edgeward("placements").stdout.splitlines()
-    assert lines[0] == f"08:26:40.123       7  0000abcd  {LINE}" and len(lines) == 3
+    assert lines[0] == f"08:26:40.123       7  0198c2d1-7a3e-7c11-9f5e-00000000abcd  {LINE}" and len(lines) == 3
     lines = edgeward("placements", "--since", "7", "--json").stdout.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [8, 1234]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.identity import AlreadyRunning, IdentityConflict, identify, sole_use
+from node.identity import AlreadyRunning, IdentityConflict, identify, remembered, sole_use
 from protos.credentials import Credentials, CredentialsError
 from protos.join import JoinString
 from tests.node.authority import Authority
@@ -57,3 +57,15 @@ async def test_identity_for_another_coordinator_is_not_used_for_this_one(identit
 async def test_name_that_is_not_the_identitys_is_refused(identity: Path) -> None:
     with pytest.raises(IdentityConflict, match="belongs to the node edge-1, not edge-2"):
         await identify(identity, None, "edge-2")
+
+
+def test_flags_of_an_earlier_start_hold_until_they_are_given_anew(tmp_path: Path) -> None:
+    remembered(tmp_path, {"site": "dam", "price_usd_per_kwh": 0.03, "slots": None})
+    again = remembered(tmp_path, {"site": None, "price_usd_per_kwh": 0.05, "slots": None})
+    assert again == {"site": "dam", "price_usd_per_kwh": 0.05, "slots": None}
+
+
+def test_flags_that_cannot_be_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "flags.json").write_text("{")
+    with pytest.raises(IdentityConflict, match="remove it and give the flags again"):
+        remembered(tmp_path, {"site": None})
