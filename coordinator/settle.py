@@ -78,7 +78,9 @@ def count(job: Job, closing: Closing, packed: bytes, reason: str) -> None:
 
 def _held(value: float) -> int:
     """A settled figure as an integer of 64 bits. What is past them is absurd, and must not take the process down."""
-    return round(max(-INT64, min(INT64, value)))
+    if -INT64 < value < INT64:
+        return round(value)
+    return INT64 if value > 0 else -INT64
 
 
 class Used(NamedTuple):

@@ -252,6 +252,8 @@ class JobHandle:
 
     def result(self, timeout: float | None = None) -> HashFound:
         """As `AsyncJobHandle.result`."""
+        if self.inner.done():  # then there is nothing to wait for on the client's thread
+            return self.inner.outcome()
         return self._client.run(self.inner.result(timeout))
 
     def exception(self, timeout: float | None = None) -> errors.EdgewardError | None:

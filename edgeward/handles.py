@@ -78,9 +78,13 @@ class AsyncJobHandle:
     async def result(self, timeout: float | None = None) -> HashFound:
         """What was found. Raises JobFailed, Expired, Cancelled or Refused as the job ended, TimedOut after `timeout`
         seconds (the job goes on), Unreachable when the coordinator stays away."""
-        error = await self.exception(timeout)
-        if error is not None:
-            raise error
+        await self.exception(timeout)
+        return self.outcome()
+
+    def outcome(self) -> HashFound:
+        """As `result`, of a job that is done."""
+        if self._error is not None:
+            raise self._error
         return HashFound([Found(nonce, digest.hex()) for nonce, digest in self._nonces], self._hashes_done)
 
     async def exception(self, timeout: float | None = None) -> errors.EdgewardError | None:
