@@ -130,11 +130,6 @@ class Limits(Section):
     turn_log_days: Positive = 30.0
     """How long `why`, `whatif` and `record` can look back."""
 
-    @property
-    def silent_after_s(self) -> float:
-        """A node unheard for this long is shown as silent and gets no new work; what it has moves when leases lapse."""
-        return 2 * self.heartbeat_s
-
     @model_validator(mode="after")
     def _lease_outlives_two_beats(self) -> Self:
         if self.lease_s < 2 * self.heartbeat_s:

@@ -86,10 +86,6 @@ class Reading:
 
     # -- the placement log
 
-    def last_epochs(self, count: int) -> range:
-        end = self._store.next_epoch()
-        return range(max(end - count, 1), end)
-
     def epochs_of(self, number: int) -> list[int]:
         """Every placement that a job has had, oldest first."""
         job = self._coordinator.jobs.get(number) or self._coordinator.settling().get(number)

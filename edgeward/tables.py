@@ -79,11 +79,6 @@ def _three_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{Decimal(f'{value:.3g}'):f}"
 
 
-def short_id(job_id: str) -> str:
-    """The end of the id: jobs of one minute differ only there."""
-    return job_id[-8:]
-
-
 def placement_line(placement: Placement) -> str:
     """What will be billed against how long it takes, here and at the next best node: what a placement weighs."""
     bill = placement.energy_usd + placement.network_usd + placement.carbon_usd

@@ -92,12 +92,6 @@ class Series:
         return InvalidConfiguration(f"{place}, and none before it that could stand; fill it in or begin later")
 
 
-def fixed(values: Mapping[str, float], source: str = "the configuration") -> Series:
-    """Values that hold from 1970 on and never grow stale: a price agreed once."""
-    columns = {zone: np.array([value]) for zone, value in values.items()}
-    return Series(source, np.array([0.0]), np.inf, columns, np.array([0]))
-
-
 def moment(seconds: float) -> str:
     """RFC 3339 in UTC to the minute, for sentences."""
     return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -21,7 +21,6 @@ def test_nothing_given_is_the_documented_default() -> None:
     config = load(None)
     assert (str(config.listen), str(config.http)) == ("127.0.0.1:7370", "127.0.0.1:7371")
     assert (config.limits.lease_s, config.limits.heartbeat_s, config.limits.max_attempts) == (10, 2, 5)
-    assert config.limits.silent_after_s < 5
     assert (config.money.second_usd, config.money.carbon_usd_per_kg, config.money.idle_share) == (0.0002, 0, 0)
     assert config.strategy.name == "weighted"
     assert config.price_gaps == "error"

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.errors import InvalidConfiguration
 from coordinator.feeds.file import read_latency, read_series
-from coordinator.feeds.series import Series, fixed
+from coordinator.feeds.series import Series
 from placement.energy import Curves
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -164,14 +164,6 @@ def test_a_feed_that_has_not_begun_is_refused(file: Path) -> None:
     for ask in (lambda: series.note(START - 60), lambda: series.steps(["FR"], "hold", since=START - 60)):
         with pytest.raises(InvalidConfiguration, match="begins at 2023-01-09T00:00Z, after 2023-01-08T23:59Z"):
             ask()
-
-
-def test_a_fixed_price_holds_at_all_times_and_never_grows_stale() -> None:
-    series = fixed({"dam": 0.035})
-    assert series.note(START + 1e9) == ""
-    times, values = series.steps(["dam"], "error", since=START).curves["dam"]
-    assert times[0] <= START
-    assert values.tolist() == [0.035]
 
 
 def test_round_trips_are_read_as_given(file: Path) -> None:
